@@ -1,0 +1,54 @@
+"""Training engines: launch one worker script on the hardware at hand.
+
+Here: the protocol and the job description it takes. One file for each engine implements it;
+`worker.py` is the code they all run.
+Not here: recipes and training pairs (platform_assets/checkpoints, platform_assets/queries).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import dagster as dg
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """What a worker needs to train one encoder; serialised to JSON for the worker."""
+
+    base_model: Path
+    """Folder of the base encoder (sentence-transformers layout)."""
+    pairs: Path
+    """Parquet file: query, positive (string), negatives (list of string)."""
+    output: Path
+    """Folder for the finished checkpoint; appears complete or not at all."""
+    state: Path
+    """Folder for resumable state; a killed job goes on from here."""
+    hyperparameters: Mapping[str, float | int | str]
+    """epochs, batch_size, learning_rate, warmup_ratio, temperature, max_tokens, seed, save_steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What a finished job reports."""
+
+    steps: int
+    """Optimizer steps done by this launch (steps resumed from saved state not counted)."""
+    world_size: int
+    device: str
+    losses: tuple[tuple[int, float], ...]
+    """(step, loss) of the whole training, those before a resume included."""
+    seconds: float
+
+
+class Trainer(Protocol):
+    """An engine that runs the worker."""
+
+    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+        """Run the worker to its end, its progress and losses in the run's log.
+
+        Raises:
+            dagster.Failure: the worker failed; its last output is in the error.
+        """
+        ...

@@ -1,0 +1,156 @@
+"""Vector databases: collections of dense and sparse vectors, and the alias that serves one.
+
+Here: the protocols and the records they exchange. One file for each database implements them.
+Not here: when an index is built, measured or published (platform_assets/vector_indexes).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from resources.encoding import Vectors
+
+
+class Retriever(StrEnum):
+    """How a query is matched: dense vectors, BM25 sparse vectors, or both fused by rank."""
+
+    DENSE = "dense"
+    BM25 = "bm25"
+    HYBRID = "hybrid"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One chunk in a collection."""
+
+    point_id: str
+    """UUID string; the chunk id."""
+    fingerprint: str
+    """Digest of everything stored for the point; kept in the payload, diffed on rebuild."""
+    vector: Sequence[float]
+    text: str
+    sparse_text: str
+    """What BM25 reads: the heading path and the text."""
+    payload: Mapping[str, str | int | list[str] | None]
+    """`doc_id`, `key`, `page`, `heading` (list of str): filterable, returned with hits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result."""
+
+    point_id: str
+    score: float
+    text: str
+    payload: Mapping[str, str | int | list[str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilter:
+    """Restricts a search; None means any."""
+
+    key_prefix: str | None = None
+    heading: str | None = None
+    """Hits whose heading path has this heading at any level."""
+
+
+class Collection(Protocol):
+    """A finished, readable collection."""
+
+    def fingerprints(self) -> dict[str, str]:
+        """Point id -> fingerprint of every point."""
+        ...
+
+    def search(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> list[Hit]:
+        """Best hits first; `exact` bypasses the approximate index. `vector` may be None for BM25."""
+        ...
+
+    def vectors(self, point_ids: Sequence[str]) -> Vectors:
+        """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked."""
+        ...
+
+
+class CollectionBuilder(Protocol):
+    """A collection under construction; survives a crash and is taken up again."""
+
+    def fingerprints(self) -> dict[str, str]:
+        """Point id -> fingerprint of every point already stored."""
+        ...
+
+    def upsert(self, points: Iterable[Point]) -> None:
+        """Store points durably: they are still there after `kill -9` once this returns."""
+        ...
+
+    def delete(self, point_ids: Sequence[str]) -> None:
+        """Remove points durably."""
+        ...
+
+    def finish(self) -> None:
+        """Build the approximate index and make the collection readable under its name, atomically."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What an alias points at."""
+
+    collection: str
+    encoder: str
+    retriever: Retriever
+    record: str
+    """Id of the provenance record of the published index."""
+
+
+class VectorStore(Protocol):
+    """A vector database with named, immutable collections and aliases.
+
+    A finished collection never changes; an update clones the last one and applies the difference.
+    """
+
+    def collections(self) -> list[str]:
+        """Names of the finished collections, sorted."""
+        ...
+
+    def build(
+        self, name: str, dimensions: int, clone_from: str | None = None
+    ) -> CollectionBuilder:
+        """Start or take up again the building of collection `name`.
+
+        A build of the same name that a crash left behind is continued; otherwise the points of
+        `clone_from` (if it exists) are the start, so that only the difference is upserted.
+        """
+        ...
+
+    def open(self, name: str) -> Collection:
+        """Open a finished collection for reading (any number of processes at once).
+
+        Raises:
+            LookupError: there is no such collection.
+        """
+        ...
+
+    def drop(self, name: str) -> None:
+        """Remove a collection, finished or not; nothing happens if there is none."""
+        ...
+
+    def served(self, alias: str) -> Served | None:
+        """What `alias` points at now."""
+        ...
+
+    def previous(self, alias: str) -> Served | None:
+        """What `alias` pointed at before the last switch; where a rollback goes."""
+        ...
+
+    def switch(self, alias: str, target: Served) -> None:
+        """Point `alias` at `target` atomically and remember what it pointed at before."""
+        ...

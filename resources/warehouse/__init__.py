@@ -1,0 +1,62 @@
+"""The warehouse: Apache Iceberg tables, partitioned by corpus and a bucket of the row's group.
+
+Here: the protocol. One file for each table system implements it.
+Not here: the tables' meaning (the artefact folders in platform_assets).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """One table: its columns and how it is partitioned."""
+
+    name: str
+    schema: pa.Schema
+    scope: tuple[str, ...]
+    """Identity-partition columns that one materialisation owns: (corpus,) or (corpus, encoder)."""
+    group: str
+    """Column that is bucketed and replaced as a whole: rows of one group change together."""
+    comment: str
+
+
+Scope = Mapping[str, str]
+"""Value of each scope column: {"corpus": "news"} or {"corpus": "news", "encoder": "minilm"}."""
+
+
+class Warehouse(Protocol):
+    """Reads and atomically replaces groups of rows."""
+
+    def snapshot(self, table: TableSpec) -> str | None:
+        """Id of the table's current snapshot; None for a table with no rows ever."""
+        ...
+
+    def scan(
+        self,
+        table: TableSpec,
+        scope: Scope,
+        columns: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        snapshot: str | None = None,
+    ) -> pa.Table:
+        """Rows of one scope, optionally of some groups, optionally as of a snapshot."""
+        ...
+
+    def batches(
+        self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Like `scan`, streamed."""
+        ...
+
+    def replace(
+        self, table: TableSpec, scope: Scope, groups: Iterable[str], rows: pa.Table
+    ) -> str:
+        """In one commit: remove the rows of `groups` in `scope`, add `rows`; returns the snapshot.
+
+        Only the buckets that hold one of the groups are rewritten.
+        """
+        ...
