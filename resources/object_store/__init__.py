@@ -25,7 +25,7 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """A bucket: keys to bytes."""
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with `prefix`, streamed in no promised order."""
         ...
 

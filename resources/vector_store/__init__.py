@@ -72,7 +72,7 @@ class Collection(Protocol):
         *,
         exact: bool = False,
     ) -> list[Hit]:
-        """Best hits first; `exact` bypasses the approximate index. `vector` may be None for BM25."""
+        """Best hits first; `exact` bypasses the approximate index; BM25 needs no vector."""
         ...
 
     def vectors(self, point_ids: Sequence[str]) -> Vectors:
@@ -96,7 +96,7 @@ class CollectionBuilder(Protocol):
         ...
 
     def finish(self) -> None:
-        """Build the approximate index and make the collection readable under its name, atomically."""
+        """Build the approximate index, then make the collection readable atomically."""
         ...
 
 
