@@ -12,7 +12,7 @@ from typing import Protocol
 class Tracking(Protocol):
     """Records one run for each materialisation that trained, and holds the registry."""
 
-    def log_training(  # noqa: PLR0913 - one call is one complete run
+    def log_training(
         self,
         encoder: str,
         parameters: Mapping[str, str | int | float],
@@ -21,7 +21,7 @@ class Tracking(Protocol):
         tags: Mapping[str, str],
         model_dir: Path,
     ) -> str:
-        """Record a finished training as one run, register the model; returns the model version."""
+        """Record a finished training as one run and register its model; returns the version."""
         ...
 
     def register(self, encoder: str, model_dir: Path, tags: Mapping[str, str]) -> str:

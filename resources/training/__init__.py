@@ -26,7 +26,7 @@ class TrainingJob:
     state: Path
     """Folder for resumable state; a killed job goes on from here."""
     hyperparameters: Mapping[str, float | int | str]
-    """epochs, batch_size, learning_rate, warmup_ratio, temperature, max_tokens, seed, save_steps."""
+    """epochs, batch_size, learning_rate, warmup_ratio, scale, max_tokens, seed, save_steps."""
 
 
 @dataclass(frozen=True, slots=True)
