@@ -25,7 +25,7 @@ class Tracking(Protocol):
         ...
 
     def register(self, encoder: str, model_dir: Path, tags: Mapping[str, str]) -> str:
-        """Register a model without a training run; the version with the same `digest` tag if any."""
+        """Register a model without a run; returns the version with the same `digest`, if any."""
         ...
 
     def version_of(self, encoder: str, digest: str) -> str | None:

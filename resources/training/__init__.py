@@ -8,9 +8,10 @@ Not here: recipes and training pairs (platform_assets/checkpoints, platform_asse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import dagster as dg
+if TYPE_CHECKING:  # a worker's machine needs dagster-pipes, not Dagster
+    import dagster as dg
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class TrainingJob:
     state: Path
     """Folder for resumable state; a killed job goes on from here."""
     hyperparameters: Mapping[str, float | int | str]
-    """epochs, batch_size, learning_rate, warmup_ratio, scale, max_tokens, seed, save_steps."""
+    """steps or epochs (or both: what ends first), batch_size, learning_rate, warmup_ratio, scale,
+    max_tokens, seed, save_steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class TrainingResult:
 class Trainer(Protocol):
     """An engine that runs the worker."""
 
-    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+    def train(self, job: TrainingJob, context: "dg.AssetExecutionContext") -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
         Raises:

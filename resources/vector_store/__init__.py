@@ -7,7 +7,8 @@ Not here: when an index is built, measured or published (platform_assets/vector_
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from resources.encoding import Vectors
 
@@ -72,27 +73,59 @@ class Collection(Protocol):
         *,
         exact: bool = False,
     ) -> list[Hit]:
-        """Best hits first; `exact` bypasses the approximate index; BM25 needs no vector."""
+        """Best hits first; `exact` bypasses the approximate index; BM25 needs no vector.
+
+        Raises:
+            ValueError: the query vector is missing or has another length than the collection's.
+        """
         ...
 
     def vectors(self, point_ids: Sequence[str]) -> Vectors:
-        """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked."""
+        """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.
+
+        Raises:
+            LookupError: a point is not in the collection.
+        """
         ...
 
 
 class CollectionBuilder(Protocol):
-    """A collection under construction; survives a crash and is taken up again."""
+    """A collection under construction; survives a crash and is taken up again.
+
+    Use it in a `with` block: leaving the block lets other runs build again, and an unfinished
+    build stays, to be taken up.
+    """
+
+    def __enter__(self) -> Self:
+        """Return the builder itself."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Release what the builder holds."""
+        ...
 
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point already stored."""
         ...
 
     def upsert(self, points: Iterable[Point]) -> None:
-        """Store points durably: they are still there after `kill -9` once this returns."""
+        """Store one wave durably: still there after `kill -9` once this returns.
+
+        A wave is held in memory; some thousands of points are a good size. A crash within it
+        loses no more than the wave.
+
+        Raises:
+            ValueError: a point cannot be stored; nothing of the wave is.
+        """
         ...
 
     def delete(self, point_ids: Sequence[str]) -> None:
-        """Remove points durably."""
+        """Remove points durably; ids that are not there are passed over."""
         ...
 
     def finish(self) -> None:
@@ -121,13 +154,17 @@ class VectorStore(Protocol):
         """Names of the finished collections, sorted."""
         ...
 
-    def build(
-        self, name: str, dimensions: int, clone_from: str | None = None
-    ) -> CollectionBuilder:
+    def build(self, name: str, dimensions: int, clone_from: str | None = None) -> CollectionBuilder:
         """Start or take up again the building of collection `name`.
 
         A build of the same name that a crash left behind is continued; otherwise the points of
-        `clone_from` (if it exists) are the start, so that only the difference is upserted.
+        `clone_from` (if it exists and has the same dimensions) are the start, so that only the
+        difference is upserted.
+
+        Raises:
+            ValueError: the name is no slug (a-z, 0-9, '-', '_', '.'), or names a finished
+                collection.
+            RuntimeError: another run is building this collection now.
         """
         ...
 
@@ -140,7 +177,10 @@ class VectorStore(Protocol):
         ...
 
     def drop(self, name: str) -> None:
-        """Remove a collection, finished or not; nothing happens if there is none."""
+        """Remove a collection, finished or not; nothing happens if there is none.
+
+        The caller sees to it that no alias points at it.
+        """
         ...
 
     def served(self, alias: str) -> Served | None:
@@ -152,5 +192,11 @@ class VectorStore(Protocol):
         ...
 
     def switch(self, alias: str, target: Served) -> None:
-        """Point `alias` at `target` atomically and remember what it pointed at before."""
+        """Point `alias` at `target` atomically and remember what it pointed at before.
+
+        A switch to where it points already changes nothing.
+
+        Raises:
+            LookupError: the target is not a finished collection.
+        """
         ...

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """One table: its columns and how it is partitioned."""
+    """One table: its columns and how it is partitioned and keyed."""
 
     name: str
     schema: pa.Schema
@@ -21,7 +21,46 @@ class TableSpec:
     """Identity-partition columns that one materialisation owns: (corpus,) or (corpus, encoder)."""
     group: str
     """Column that is bucketed and replaced as a whole: rows of one group change together."""
+    key: str
+    """Column that is unique within a scope."""
+    content: tuple[str, ...]
+    """Columns that make up a row's content; `digest` is computed from them."""
     comment: str
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        comment: str,
+        columns: Mapping[str, tuple[pa.DataType, str]],
+        *,
+        scope: tuple[str, ...] = ("corpus",),
+        group: str,
+        key: str,
+        content: tuple[str, ...],
+    ) -> "TableSpec":
+        """A table from described columns; scope columns, fingerprint and digest are added.
+
+        Args:
+            name: Table name.
+            comment: What a row is.
+            columns: Column -> (type, description).
+            scope: See the class.
+            group: See the class.
+            key: See the class.
+            content: See the class.
+        """
+        described = {
+            **{column: (pa.string(), f"Partition: {column}.") for column in scope},
+            **columns,
+            "fingerprint": (pa.string(), "Digest of everything the row was computed from."),
+            "digest": (pa.string(), "Digest of the row's content."),
+        }
+        schema = pa.schema(
+            pa.field(column, kind, metadata={"comment": text})
+            for column, (kind, text) in described.items()
+        )
+        return cls(name, schema, scope, group, key, content, comment)
 
 
 Scope = Mapping[str, str]
@@ -52,11 +91,13 @@ class Warehouse(Protocol):
         """Like `scan`, streamed."""
         ...
 
-    def replace(
-        self, table: TableSpec, scope: Scope, groups: Iterable[str], rows: pa.Table
-    ) -> str:
+    def replace(self, table: TableSpec, scope: Scope, groups: Iterable[str], rows: pa.Table) -> str:
         """In one commit: remove the rows of `groups` in `scope`, add `rows`; returns the snapshot.
 
         Only the buckets that hold one of the groups are rewritten.
         """
+        ...
+
+    def bucket(self, group: str) -> int:
+        """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
         ...

@@ -1,0 +1,58 @@
+# Lakeloom. `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DOCS ?=
+INSTALL := UV_LINK_MODE=copy UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (a minute or a few the first time)"
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt-get install python3 python3-venv, or set PYTHON="; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.core ## Make .venv with the pinned set
+
+.PHONY: demo
+demo: $(VENV)/.core ## Run the whole graph on the demo corpora, or on DOCS=folder
+	@$(BIN)/lakeloom demo $(if $(DOCS),--docs '$(DOCS)')
+
+.PHONY: ui
+ui: $(VENV)/.core ## Open Dagster's UI on the same state
+	@$(BIN)/lakeloom ui
+
+.PHONY: test
+test: $(VENV)/.dev ## Prove it: the whole test suite
+	@$(BIN)/python -m pytest -q
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: checks
+checks: $(VENV)/.core ## Run every asset check, as CI does; exits 1 on a failed one
+	@$(BIN)/lakeloom check
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Time the pipeline, on DOCS=folder or on installed packages
+	@$(BIN)/python -m tests.benchmarks.bench_pipeline $(if $(DOCS),--docs '$(DOCS)')
+
+.PHONY: bench-encoding
+bench-encoding: $(VENV)/.dev ## Encoding against SentenceTransformer.encode()
+	@$(BIN)/python -m tests.benchmarks.bench_encoding

@@ -1,0 +1,71 @@
+"""Asset checks that hold for one partition, or for all there are.
+
+Here: the loop and the verdict all checks share. Not here: what is checked (each checks.py).
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from platform_assets.provenance import Ledger
+from resources.object_store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found in one partition."""
+
+    fault: str | None
+    """None if the check holds."""
+    figures: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+def partition_check(
+    *,
+    asset: dg.AssetsDefinition,
+    partitions_def: dg.PartitionsDefinition[str],
+    blocking: bool = False,
+) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
+    """An asset check with one result a partition.
+
+    Dagster calls partitioned checks a preview and warns of it at every import; the pinned version
+    has them as they are used here.
+    """
+
+    def decorate(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.PreviewWarning)
+            check = dg.asset_check(asset=asset, partitions_def=partitions_def, blocking=blocking)
+            return check(function)
+
+    return decorate
+
+
+def verdict_of(
+    context: dg.AssetCheckExecutionContext,
+    lake: ObjectStore,
+    asset: str,
+    examine: Callable[[str], Verdict],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    """Examine the run's partition; in a run without one, every partition ever materialised."""
+    if context.has_partition_key:
+        partitions = [context.partition_key]
+    else:
+        partitions = Ledger(lake).partitions(asset)
+    found = {partition: examine(partition) for partition in partitions}
+    faults = [f"{name}: {verdict.fault}" for name, verdict in found.items() if verdict.fault]
+    single = len(found) == 1
+    figures = {
+        key if single else f"{name} {key}": value
+        for name, verdict in found.items()
+        for key, value in verdict.figures.items()
+    }
+    return dg.AssetCheckResult(
+        passed=not faults,
+        severity=severity,
+        description="; ".join(faults) or "holds",
+        metadata=figures,
+    )

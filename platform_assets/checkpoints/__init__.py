@@ -1,0 +1,1 @@
+"""Encoders: recipes, their checkpoints in the lake, and the champion in the registry."""

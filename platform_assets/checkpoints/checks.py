@@ -1,0 +1,61 @@
+"""Checks of `checkpoints` and `promoted_encoder`."""
+
+import dagster as dg
+
+from platform_assets.checking import Verdict, partition_check, verdict_of
+from platform_assets.checkpoints.assets import checkpoints, promoted_encoder
+from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.partitions import encoders
+from platform_assets.provenance import Ledger
+from resources.object_store import ObjectStore
+
+
+@partition_check(asset=checkpoints, partitions_def=encoders, blocking=True)
+def files_are_as_stored(
+    context: dg.AssetCheckExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    checkpoint_store: dg.ResourceParam[CheckpointStore],
+) -> dg.AssetCheckResult:
+    """Every file of the checkpoint in the lake has the digest it was stored with."""
+
+    def examine(encoder: str) -> Verdict:
+        record = Ledger(lake).require("checkpoints", encoder)
+        return Verdict(checkpoint_store.broken(record.details["checkpoint"]))
+
+    return verdict_of(context, lake, "checkpoints", examine)
+
+
+@partition_check(asset=checkpoints, partitions_def=encoders)
+def trained_as_its_recipe_says(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.AssetCheckResult:
+    """A recipe with training had pairs enough to train on; otherwise it is its base, and warns."""
+
+    def examine(encoder: str) -> Verdict:
+        record = Ledger(lake).require("checkpoints", encoder)
+        recipe = load_recipes()[encoder]
+        pairs = int(record.details["pair_count"])
+        if recipe.training is None or record.details["trained"] == "yes":
+            return Verdict(None, {"pairs": pairs})
+        fault = (
+            f"{pairs} training pairs, {recipe.training.min_pairs} are needed: it is {recipe.base} "
+            "unchanged; upload queries.jsonl and qrels, or more documents with headings"
+        )
+        return Verdict(fault, {"pairs": pairs})
+
+    return verdict_of(context, lake, "checkpoints", examine, dg.AssetCheckSeverity.WARN)
+
+
+@partition_check(asset=promoted_encoder, partitions_def=encoders)
+def better_than_the_champion(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.AssetCheckResult:
+    """The encoder earned the champion alias; warns with the reason where it did not."""
+
+    def examine(encoder: str) -> Verdict:
+        details = Ledger(lake).require("promoted_encoder", encoder).details
+        fault = None if details["promoted"] == "yes" else details["why"]
+        return Verdict(fault, {"champion": details["champion"], "verdict": details["why"]})
+
+    return verdict_of(context, lake, "promoted_encoder", examine, dg.AssetCheckSeverity.WARN)

@@ -1,0 +1,58 @@
+"""Promotion: the champion alias of the model registry moves only to a proven improvement.
+
+Here: the rule and its verdict. Not here: the registry (resources/tracking).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from platform_assets.evaluation.gate import SIGNIFICANCE
+from platform_assets.evaluation.refresh import qualities
+from platform_assets.evaluation.significance import paired_difference
+from platform_assets.partitions import corpus_and_encoder
+from platform_assets.provenance import Record
+from resources.vector_store import Retriever
+from resources.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an encoder may be champion, and why."""
+
+    promote: bool
+    why: str
+
+
+def scores(warehouse: Warehouse, evaluations: Iterable[Record]) -> dict[str, float]:
+    """nDCG@10 by dense retrieval of every test query that one encoder was measured on."""
+    found: dict[str, float] = {}
+    for record in evaluations:
+        corpus, encoder = corpus_and_encoder(record.partition)
+        quality = qualities(warehouse, corpus, encoder).get(Retriever.DENSE)
+        ndcg = quality.ndcg_10 if quality else {}
+        found |= {f"{corpus}/{query_id}": score for query_id, score in ndcg.items()}
+    return found
+
+
+def judge(name: str, standings: Mapping[str, Mapping[str, float]], opponent: str | None) -> Verdict:
+    """Compare an encoder with the one it would replace, on the test queries both answered.
+
+    Args:
+        name: The encoder.
+        standings: Encoder -> its `scores`.
+        opponent: The present champion or the encoder's base; None if there is neither.
+    """
+    mine = standings[name]
+    if opponent is None:
+        return Verdict(True, "the first encoder in the registry; those to come must beat it")
+    theirs = standings.get(opponent, {})
+    if not mine.keys() & theirs.keys():
+        return Verdict(False, f"no test query was answered both by it and by {opponent}")
+    test = paired_difference(mine, theirs)
+    figures = (
+        f"nDCG@10 {test.mean:+.4f} against {opponent} on {test.queries} test queries "
+        f"(95% interval {test.low:+.4f} to {test.high:+.4f}, p = {test.p_value:.4f})"
+    )
+    if test.low > 0 and test.p_value < SIGNIFICANCE:
+        return Verdict(True, f"better: {figures}")
+    return Verdict(False, f"not significantly better: {figures}")

@@ -1,0 +1,109 @@
+"""Encoder recipes: which base model, and how it is trained, if it is.
+
+Here: reading and checking recipes.toml. Not here: the training itself (resources/training).
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from platform_assets.provenance import canonical, sha256_text
+
+RECIPES = Path(__file__).with_name("recipes.toml")
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Training(_Frozen):
+    """How a base model is trained on pairs of query and passage."""
+
+    corpora: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = "all"
+    """Corpora whose training-split pairs are used."""
+    negatives: Annotated[int, Field(ge=0)]
+    """Mined hard negatives a pair."""
+    min_pairs: PositiveInt
+    """With fewer pairs there is no training, and the checkpoint is the base model unchanged."""
+    epochs: PositiveFloat | None = None
+    steps: PositiveInt | None = None
+    """Optimizer steps; with `epochs` given too, whichever ends first."""
+    batch_size: PositiveInt
+    """Pairs a step, over all processes."""
+    learning_rate: PositiveFloat
+    """Peak of AdamW's learning rate, after a linear warmup and before a linear decay to 0."""
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the steps that the warmup takes."""
+    scale: PositiveFloat
+    """Factor on the cosines, the inverse of the softmax's temperature."""
+    max_tokens: Annotated[int, Field(ge=8)]
+    """Texts are cut to this many tokens in training (never in encoding)."""
+    seed: Annotated[int, Field(ge=0)]
+    save_steps: PositiveInt
+    """Steps between saved states: what a crash can cost."""
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("give epochs, steps, or both")
+        return self
+
+    def hyperparameters(self) -> dict[str, float | int | str]:
+        """What the training worker is told."""
+        return self.model_dump(exclude={"corpora", "negatives", "min_pairs"}, exclude_none=True)
+
+
+class Recipe(_Frozen):
+    """One encoder; equal recipes on equal pairs give equal checkpoints."""
+
+    name: Slug
+    base: Annotated[str, StringConstraints(min_length=1)]
+    """Name of the base model at the model hub."""
+    training: Training | None = None
+    """None: the checkpoint is the base model itself."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the recipe's canonical JSON."""
+        return sha256_text(canonical(self.model_dump(mode="json")))
+
+
+def load_recipes(path: Path | None = None) -> dict[str, Recipe]:
+    """Read recipes from a TOML file with one table a recipe, by default recipes.toml here.
+
+    Raises:
+        ValueError: the file is no TOML, or a recipe is wrong; names the recipe and the field.
+    """
+    path = path or RECIPES
+    try:
+        tables = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    return {name: _recipe(path, name, table) for name, table in tables.items()}
+
+
+def _recipe(path: Path, name: str, table: object) -> Recipe:
+    if not isinstance(table, Mapping) or "name" in table:
+        raise ValueError(f"{path.name}: {name!r}: a recipe is a table, and its heading is its name")
+    try:
+        return Recipe.model_validate({**table, "name": name})
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ValueError(f"{path.name}: recipe {name!r}: {'; '.join(faults)}") from error

@@ -1,0 +1,128 @@
+"""Brings the checkpoint of a recipe in line with its base model and its training pairs."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from platform_assets.checkpoints.recipes import Recipe, Training
+from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.provenance import Record, sha256_text
+from platform_assets.queries.table import TRAINING_PAIRS
+from resources.model_hub import ModelHub
+from resources.training import TrainingJob, TrainingResult
+from resources.warehouse import Warehouse
+
+HISTORY = "training.json"
+"""File of a trained checkpoint: its loss by step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint in the lake and how it came there."""
+
+    details: Mapping[str, str]
+    """`checkpoint` and `encoder_digest`, `recipe`, `pairs` (digests), `pair_count`, `trained`."""
+    result: TrainingResult | None = None
+    """None where nothing was trained now."""
+    made_now: bool = False
+    """Whether the checkpoint was brought or trained now rather than found as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What making a checkpoint takes."""
+
+    hub: ModelHub
+    store: CheckpointStore
+    warehouse: Warehouse
+    train: Callable[[TrainingJob], TrainingResult]
+
+
+def refresh(
+    recipe: Recipe,
+    latest: Record | None,
+    pairs: Sequence[Record],
+    workshop: Workshop,
+    *,
+    only_if_missing: bool,
+) -> Checkpoint:
+    """Bring the pretrained model, or train it on the pairs of the recipe's corpora.
+
+    Args:
+        recipe: The recipe.
+        latest: Record of the checkpoint there is.
+        pairs: Records of the training pairs of every corpus that has some.
+        workshop: What making a checkpoint takes.
+        only_if_missing: Keep a checkpoint of the same recipe although the pairs have changed.
+    """
+    chosen = [record for record in pairs if _wants(recipe.training, record.partition)]
+    pairs_digest = sha256_text("|".join(sorted(f"{r.partition}:{r.digest}" for r in chosen)))
+    if latest is not None and latest.details["recipe"] == recipe.digest:
+        same = recipe.training is None or latest.details["pairs"] == pairs_digest
+        if same or (only_if_missing and latest.details["trained"] == "yes"):
+            encoder_digest = workshop.store.encoder_digest(latest.details["checkpoint"])
+            return Checkpoint({**latest.details, "encoder_digest": encoder_digest})
+    result, folder = None, workshop.hub.fetch(recipe.base)
+    rows = _pairs(workshop, chosen)
+    if recipe.training and rows.num_rows >= recipe.training.min_pairs:
+        job = _job(recipe, folder, pairs_digest, rows, workshop.store.scratch)
+        result = workshop.train(job)
+        folder = job.output
+        (folder / HISTORY).write_text(json.dumps({"losses": result.losses}))
+    digest = workshop.store.put(folder)
+    details = {
+        "checkpoint": digest,
+        "encoder_digest": workshop.store.encoder_digest(digest),
+        "recipe": recipe.digest,
+        "pairs": pairs_digest if recipe.training else "",
+        "pair_count": str(rows.num_rows),
+        "trained": "yes" if result else "no",
+    }
+    return Checkpoint(details, result, made_now=True)
+
+
+def clean(recipe: Recipe, workshop: Workshop) -> None:
+    """Remove what the trainings of a recipe left in the scratch folder."""
+    shutil.rmtree(workshop.store.scratch / recipe.name, ignore_errors=True)
+
+
+def losses(store: CheckpointStore, record: Record) -> list[tuple[int, float]]:
+    """(step, loss) of a trained checkpoint; empty for a pretrained one."""
+    history = store.folder(record.details["checkpoint"]) / HISTORY
+    if not history.exists():
+        return []
+    return [(int(step), float(loss)) for step, loss in json.loads(history.read_text())["losses"]]
+
+
+def _wants(training: Training | None, corpus: str) -> bool:
+    return training is not None and (training.corpora == "all" or corpus in training.corpora)
+
+
+def _pairs(workshop: Workshop, records: Sequence[Record]) -> pa.Table:
+    columns = ["query_id", "query", "positive", "negatives"]
+    tables = [
+        workshop.warehouse.scan(TRAINING_PAIRS, {"corpus": record.partition}, columns)
+        for record in sorted(records, key=lambda record: record.partition)
+    ]
+    empty = TRAINING_PAIRS.schema.empty_table().select(columns)
+    return pa.concat_tables([empty, *(table.sort_by("query_id") for table in tables)])
+
+
+def _job(
+    recipe: Recipe, base: Path, pairs_digest: str, rows: pa.Table, scratch: Path
+) -> TrainingJob:
+    assert recipe.training is not None
+    folder = scratch / recipe.name / sha256_text(f"{recipe.digest}|{pairs_digest}")[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = folder / "pairs.parquet"
+    negatives = pc.list_slice(rows.column("negatives"), 0, recipe.training.negatives)
+    columns = [rows.column("query"), rows.column("positive"), negatives]
+    pq.write_table(pa.table(columns, ["query", "positive", "negatives"]), pairs)
+    hyperparameters = recipe.training.hyperparameters()
+    return TrainingJob(base, pairs, folder / "checkpoint", folder / "state", hyperparameters)

@@ -1,0 +1,118 @@
+"""Checkpoints in the lake, content-addressed, and a local cache to load them from.
+
+Here: putting, verifying and loading checkpoint folders. Not here: making them.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from platform_assets.provenance import PREFIX, Record, canonical, sha256_text
+from resources.encoding import Encoder, EncodingBackend
+from resources.object_store import ObjectStore
+
+MANIFEST = "manifest.json"
+
+
+class CheckpointStore:
+    """Checkpoint folders by digest: the sha256 of the manifest of their files' sha256."""
+
+    def __init__(self, lake: ObjectStore, cache: Path, backend: EncodingBackend) -> None:
+        self._lake = lake
+        self._cache = cache
+        self._backend = backend
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for unfinished trainings; a killed one is taken up again from here."""
+        return self._cache / "training"
+
+    def put(self, folder: Path) -> str:
+        """Store a folder; returns its digest. Files already there are not written again."""
+        manifest = manifest_of(folder)
+        digest = sha256_text(canonical(manifest))
+        prefix = f"{PREFIX}/checkpoints/{digest}"
+        if self._manifest(digest) is None:
+            for name in manifest:
+                self._lake.put(f"{prefix}/{name}", folder / name)
+            self._lake.put(f"{prefix}/{MANIFEST}", canonical(manifest).encode())
+        return digest
+
+    def folder(self, digest: str) -> Path:
+        """A local copy of a checkpoint.
+
+        Raises:
+            LookupError: the lake has no such checkpoint.
+            ValueError: a file in the lake is not the one that was stored.
+        """
+        local = self._cache / digest
+        if local.is_dir():
+            return local
+        manifest = self._manifest(digest)
+        if manifest is None:
+            raise LookupError(f"the lake holds no checkpoint {digest}: materialise checkpoints")
+        self._cache.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self._cache))
+        for name, sha256 in manifest.items():
+            target = scratch / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self._lake.get(f"{PREFIX}/checkpoints/{digest}/{name}"))
+            if _sha256(target) != sha256:
+                shutil.rmtree(scratch)
+                raise ValueError(f"checkpoint {digest}: {name} in the lake was altered")
+        try:
+            scratch.rename(local)
+        except OSError:  # another process was first
+            shutil.rmtree(scratch)
+        return local
+
+    def broken(self, digest: str) -> str | None:
+        """What is wrong with a checkpoint in the lake; None if every byte is as stored."""
+        manifest = self._manifest(digest)
+        if manifest is None:
+            return f"checkpoint {digest[:12]} is not in the lake"
+        if sha256_text(canonical(manifest)) != digest:
+            return f"the manifest of checkpoint {digest[:12]} was altered"
+        for name, sha256 in manifest.items():
+            try:
+                found = self._lake.sha256(f"{PREFIX}/checkpoints/{digest}/{name}")
+            except FileNotFoundError:
+                return f"checkpoint {digest[:12]} lacks {name}"
+            if found != sha256:
+                return f"{name} of checkpoint {digest[:12]} was altered"
+        return None
+
+    def encoder_digest(self, digest: str) -> str:
+        """The encoder digest (weights, tokenizer, pooling, precision, backend) of a checkpoint."""
+        return self._backend.digest(self.folder(digest))
+
+    def dimensions(self, record: Record) -> int:
+        """Length of the vectors of a `checkpoints` record's encoder."""
+        config = json.loads((self.folder(record.details["checkpoint"]) / "config.json").read_text())
+        return int(config["hidden_size"])
+
+    def load(self, record: Record) -> Encoder:
+        """The encoder of a `checkpoints` record."""
+        return self._backend.load(self.folder(record.details["checkpoint"]))
+
+    def _manifest(self, digest: str) -> Mapping[str, str] | None:
+        try:
+            data = self._lake.get(f"{PREFIX}/checkpoints/{digest}/{MANIFEST}")
+        except FileNotFoundError:
+            return None
+        manifest: dict[str, str] = json.loads(data)
+        return manifest
+
+
+def manifest_of(folder: Path) -> dict[str, str]:
+    """Relative path -> sha256 of every file below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,72 @@
+"""The asset `chunks`."""
+
+import dagster as dg
+from pydantic import Field
+
+from platform_assets.automation import ON_CHANGE
+from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.chunks.chunking import ChunkingConfig
+from platform_assets.chunks.refresh import refresh
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.documents.assets import documents
+from platform_assets.documents.table import DOCUMENTS
+from platform_assets.partitions import corpora
+from platform_assets.provenance import Ledger
+from platform_assets.results import OWNERS, lineage, materialized, table_metadata
+from resources.encoding import Tokenizer
+from resources.model_hub import ModelHub
+from resources.object_store import ObjectStore
+from resources.warehouse import Warehouse
+
+CODE_VERSION = "1"
+
+
+_DEFAULT = ChunkingConfig()
+
+
+class Chunking(dg.Config):
+    """How documents are cut."""
+
+    max_tokens: int = Field(
+        _DEFAULT.max_tokens, description="Most tokens in a chunk, special tokens included."
+    )
+    target_tokens: int = Field(
+        _DEFAULT.target_tokens, description="Tokens a chunk is filled to where text allows."
+    )
+
+
+def tokenizers(hub: ModelHub) -> list[Tokenizer]:
+    """The tokenizer of every base model; a chunk fits them all."""
+    from resources.encoding.tokenizer import load_tokenizer
+
+    bases = sorted({recipe.base for recipe in load_recipes().values()})
+    return [load_tokenizer(hub.fetch(base)) for base in bases]
+
+
+@dg.asset(
+    deps=[documents],
+    partitions_def=corpora,
+    group_name="document_processing",
+    kinds={"iceberg", "python"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    automation_condition=ON_CHANGE,
+    metadata=table_metadata(CHUNKS),
+)
+def chunks(
+    context: dg.AssetExecutionContext,
+    config: Chunking,
+    lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
+    hub: dg.ResourceParam[ModelHub],
+) -> dg.MaterializeResult[None]:
+    """Chunk sets bounded in the encoders' own tokens, with headings kept and stable ids."""
+    corpus = context.partition_key
+    ledger = Ledger(lake)
+    upstream = ledger.require("documents", corpus)
+    chunking = ChunkingConfig(config.max_tokens, config.target_tokens)
+    own = refresh(corpus, warehouse, tokenizers(hub), chunking, CODE_VERSION)
+    config_digest = {"chunking": chunking.digest}
+    record = ledger.commit(own.record(CODE_VERSION, config_digest, [upstream]))
+    found = lineage(CHUNKS, {"documents": DOCUMENTS})
+    return materialized(own.report, record, {"dagster/column_lineage": found})

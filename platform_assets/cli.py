@@ -1,0 +1,165 @@
+"""The command `lakeloom`.
+
+Here: arguments, and the exit status: 0 done, 1 something failed, 2 unusable arguments.
+Not here: what commands do (platform_assets/commands), how answers look (commands/printing.py).
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.commands.state import State, prepare_dagster_home
+from resources.settings import Settings
+from resources.vector_store import SearchFilter
+
+Answer = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        answer: Answer = arguments.run(State(Settings.from_env()), arguments)
+    except ValueError as error:
+        _end(2, str(error))
+    except (LookupError, OSError) as error:
+        _end(1, str(error.args[0] if isinstance(error, LookupError) else error))
+    if arguments.json:
+        print(json.dumps(answer, ensure_ascii=False, default=str))
+    else:
+        from platform_assets.commands.printing import PRINTERS
+
+        PRINTERS[arguments.command](answer)
+    sys.exit(0 if answer.get("ok", True) else 1)
+
+
+def _end(status: int, message: str) -> None:
+    print(f"lakeloom: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _show(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list[str]:
+    if unknown := sorted(set(asked or ()) - set(known)):
+        there = ", ".join(known) or "none"
+        raise ValueError(f"there is no {what} {unknown[0]!r}; there are: {there}")
+    return sorted(set(asked)) if asked else list(known)
+
+
+def _ingest(state: State, arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.ingest import ingest
+
+    return ingest(state, arguments.folder, arguments.corpus, mirror=arguments.mirror)
+
+
+def _materialize(state: State, arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.materialize import Request, materialize
+
+    request = Request(
+        _chosen(arguments.corpus, state.corpora(), "corpus"),
+        _chosen(arguments.encoder, sorted(load_recipes()), "encoder"),
+        arguments.select,
+    )
+    return materialize(state, request, _show)
+
+
+def _search(state: State, arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.search import search
+
+    where = SearchFilter(arguments.key_prefix, arguments.heading)
+    return search(state, arguments.corpus, arguments.query, arguments.top, where)
+
+
+def _trace(state: State, arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.trace import trace
+
+    return trace(state, arguments.corpus)
+
+
+def _status(state: State, _: argparse.Namespace) -> Answer:
+    from platform_assets.commands.status import status
+
+    return status(state)
+
+
+def _rollback(state: State, arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.rollback import rollback
+
+    return rollback(state, arguments.corpus)
+
+
+def _check(state: State, _: argparse.Namespace) -> Answer:
+    from platform_assets.commands.check import check
+
+    return check(state, _show)
+
+
+def _demo(state: State, arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.demo import demo
+
+    return demo(state, arguments.docs, _show)
+
+
+def _ui(state: State, arguments: argparse.Namespace) -> Answer:
+    """Replace this process by Dagster's UI and daemon on the shared state."""
+    prepare_dagster_home(state.settings)
+    workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    command = [dagster, "dev", "-w", str(workspace), "-p", str(arguments.port)]
+    os.execv(dagster, command)  # noqa: S606 - no shell is wanted
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lakeloom", description="The generative-AI stack as one Dagster asset graph."
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON document")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, parents=[common])
+        added.set_defaults(run=run)
+        return added
+
+    one = command("ingest", _ingest, "Copy a folder into the lake as a corpus.")
+    one.add_argument("folder", type=Path, metavar="DIR")
+    one.add_argument("--corpus", required=True, metavar="NAME")
+    one.add_argument("--mirror", action="store_true", help="also remove what the folder lacks")
+    one = command("materialize", _materialize, "Materialise assets in the order of the graph.")
+    one.add_argument("--corpus", action="append", metavar="C", help="only this one; repeatable")
+    one.add_argument("--encoder", action="append", metavar="E", help="only this one; repeatable")
+    one.add_argument("--select", metavar="SELECTION", help="Dagster's asset selection syntax")
+    one = command("search", _search, "Search the published index of a corpus.")
+    one.add_argument("corpus", metavar="CORPUS")
+    one.add_argument("query", metavar="QUERY")
+    one.add_argument("--top", type=_positive, default=10, metavar="N")
+    one.add_argument("--key-prefix", metavar="PREFIX", help="only documents below this key")
+    one.add_argument("--heading", metavar="HEADING", help="only chunks under this heading")
+    for name, run, text in (
+        ("trace", _trace, "Verify the provenance chain of the published index."),
+        ("rollback", _rollback, "Serve the index that was served before."),
+    ):
+        command(name, run, text).add_argument("corpus", metavar="CORPUS")
+    command("status", _status, "Show corpora, encoders and what is published or rejected.")
+    command("check", _check, "Run every asset check on every partition.")
+    one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
+    one.add_argument("--docs", type=Path, metavar="FOLDER", help="your own documents instead")
+    one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.")
+    one.add_argument("--port", type=int, default=3000)
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return value

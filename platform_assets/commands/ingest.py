@@ -1,0 +1,57 @@
+"""`lakeloom ingest`: a folder into the lake as a corpus; only what differs is copied."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from platform_assets.commands.state import State, open_instance, register
+from platform_assets.partitions import check_corpus_name
+
+
+def ingest(state: State, folder: Path, corpus: str, *, mirror: bool) -> dict[str, Any]:
+    """Copy new and changed files; with `mirror`, remove objects that are no file of the folder.
+
+    Hidden files and folders stay out.
+
+    Raises:
+        ValueError: the folder is none, is empty, or the name cannot be a corpus's.
+    """
+    check_corpus_name(corpus)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: name one that holds your documents")
+    files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    if not files and not mirror:
+        raise ValueError(f"{folder} holds no files")
+    prefix = f"{corpus}/"
+    there = {item.key.removeprefix(prefix): item.size for item in state.lake.objects(prefix)}
+    copied = [
+        key
+        for key, path in sorted(files.items())
+        if there.get(key) != path.stat().st_size or not _same(state, prefix + key, path)
+    ]
+    for key in copied:
+        state.lake.put(prefix + key, files[key])
+    removed = sorted(there.keys() - files.keys()) if mirror else []
+    for key in removed:
+        state.lake.delete(prefix + key)
+    register(open_instance(state.settings), [corpus])
+    return {
+        "ok": True,
+        "corpus": corpus,
+        "files": len(files),
+        "copied": len(copied),
+        "removed": len(removed),
+    }
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden:
+            yield path
+
+
+def _same(state: State, key: str, path: Path) -> bool:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == state.lake.sha256(key)

@@ -1,0 +1,216 @@
+"""`lakeloom materialize`: what is asked, in the order of the asset graph, with a report."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.commands.logs import logger_for
+from platform_assets.commands.state import State, open_instance, register
+from platform_assets.definitions import build_defs
+from platform_assets.partitions import corpora as corpus_partitions
+from platform_assets.partitions import encoders
+from platform_assets.reconcile import Work
+from platform_assets.results import REPORT, WORK
+
+ON_DEMAND = ("training_pairs", "checkpoints")
+"""Assets that keep what they have unless they are asked for by name."""
+KEEP = {"config": {"only_if_missing": True}}
+
+
+@dataclass(slots=True)
+class Row:
+    """What became of one asset partition."""
+
+    asset: str
+    partition: str
+    rows: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Work.__slots__, 0))
+    seconds: float = 0.0
+    failed: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be materialised."""
+
+    corpora: Sequence[str]
+    encoders: Sequence[str]
+    select: str | None = None
+    """Dagster's selection syntax; everything by default."""
+
+
+def materialize(state: State, request: Request, show: Callable[[str], None]) -> dict[str, Any]:
+    """Run the selected assets on every partition asked for.
+
+    Args:
+        state: What to work on.
+        request: What to materialise.
+        show: Called with a line for people whenever something happens.
+
+    Raises:
+        ValueError: the selection names no asset.
+    """
+    instance = open_instance(state.settings)
+    register(instance, list(request.corpora))
+    defs = build_defs(loggers={"lakeloom": logger_for(show)})
+    rows: dict[tuple[str, str], Row] = {}
+    for group in _groups(defs, request):
+        for partition in _partitions(defs, group, request):
+            blocked = _blocked(defs, group, partition, rows)
+            ready = [asset for asset in group if asset not in blocked]
+            for asset, why in blocked.items():
+                rows[asset, partition] = Row(asset, partition, failed=why)
+            if ready:
+                show(f"{' '.join(ready)} [{partition}]")
+                for row in _run(defs, instance, ready, partition, named=_named(request)):
+                    rows[row.asset, row.partition] = row
+    ok = not any(row.failed for row in rows.values())
+    return {"ok": ok, "assets": [_plain(row) for row in rows.values()]}
+
+
+def _named(request: Request) -> bool:
+    return bool(request.select) and any(name in (request.select or "") for name in ON_DEMAND)
+
+
+def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
+    """Assets in topological order, gathered as long as they are partitioned alike."""
+    graph = defs.resolve_asset_graph()
+    selection = dg.AssetSelection.from_string(request.select or "*")
+    wanted = {key.to_user_string() for key in selection.resolve(graph)}
+    if not wanted:
+        raise ValueError(f"--select {request.select!r} selects no asset")
+    order = [
+        key.to_user_string()
+        for level in graph.toposorted_asset_keys_by_level
+        for key in sorted(level)
+        if key.to_user_string() in wanted
+    ]
+    done = {key.to_user_string() for key in graph.get_all_asset_keys()} - wanted
+    while order:
+        partitions, group = None, []
+        for asset in order:
+            node = graph.get(dg.AssetKey(asset))
+            waits = any(key.to_user_string() not in {*done, *group} for key in node.parent_keys)
+            if not waits and partitions in (None, node.partitions_def):
+                partitions = node.partitions_def
+                group.append(asset)
+        order = [asset for asset in order if asset not in group]
+        done.update(group)
+        yield group
+
+
+def _partitions(defs: dg.Definitions, group: Sequence[str], request: Request) -> list[str]:
+    partitions = defs.resolve_asset_graph().get(dg.AssetKey(group[0])).partitions_def
+    if partitions == corpus_partitions:
+        return list(request.corpora)
+    if partitions == encoders:
+        return list(request.encoders)
+    return [
+        dg.MultiPartitionKey({"corpus": corpus, "encoder": encoder})
+        for corpus in request.corpora
+        for encoder in request.encoders
+    ]
+
+
+def _blocked(
+    defs: dg.Definitions,
+    group: Sequence[str],
+    partition: str,
+    rows: dict[tuple[str, str], Row],
+) -> dict[str, str]:
+    """Assets of a group that cannot run, because every or the same upstream partition failed."""
+    graph = defs.resolve_asset_graph()
+    blocked: dict[str, str] = {}
+    for asset in group:
+        for parent in (key.to_user_string() for key in graph.get(dg.AssetKey(asset)).parent_keys):
+            runs = [row for (name, _), row in rows.items() if name == parent]
+            near = [row for row in runs if _related(row.partition, partition)] or runs
+            if parent in blocked or (near and all(row.failed for row in near)):
+                blocked[asset] = f"{parent} failed"
+    return blocked
+
+
+def _related(upstream: str, partition: str) -> bool:
+    """Whether two partition keys agree in the dimensions that both have."""
+    return bool(set(upstream.split("|")) & set(partition.split("|"))) and not (
+        "|" in upstream and "|" in partition and upstream != partition
+    )
+
+
+def _run(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    assets: Sequence[str],
+    partition: str,
+    *,
+    named: bool,
+) -> list[Row]:
+    keep = {} if named else {asset: KEEP for asset in assets if asset in ON_DEMAND}
+    job = defs.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=partition,
+        asset_selection=[dg.AssetKey(asset) for asset in assets],
+        run_config={"ops": keep, "loggers": {"lakeloom": {}}},
+        raise_on_error=False,
+    )
+    rows = {asset: Row(asset, partition) for asset in assets}
+    for event in result.all_events:
+        _take(rows, event)
+    for asset, row in rows.items():
+        if row.failed is None and not _succeeded(result, asset):
+            row.failed = "an upstream asset or a blocking check failed"
+    return list(rows.values())
+
+
+def _succeeded(result: dg.ExecuteInProcessResult, asset: str) -> bool:
+    return any(event.is_step_success and event.step_key == asset for event in result.all_events)
+
+
+def _take(rows: dict[str, Row], event: dg.DagsterEvent) -> None:
+    """Enter what an event tells into the row it concerns."""
+    if event.is_step_materialization:
+        found = event.step_materialization_data.materialization
+        row = rows[found.asset_key.to_user_string()]
+        for name, count in _json(found.metadata[REPORT]).items():
+            setattr(row, name, count)
+        row.work = _json(found.metadata[WORK])
+    elif event.is_step_success and event.step_key in rows:
+        row = rows[event.step_key or ""]
+        row.seconds = round(event.step_success_data.duration_ms / 1000, 3)
+    elif event.is_step_failure:
+        row = rows.get(event.step_key or "")
+        if row is not None:
+            row.failed = _message(event)
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        evaluation = event.asset_check_evaluation_data
+        row = rows[evaluation.asset_key.to_user_string()]
+        if not evaluation.passed:
+            said = f"{evaluation.check_name}: {evaluation.description}"
+            if evaluation.severity == dg.AssetCheckSeverity.ERROR:
+                row.failed = said
+            else:
+                row.warnings.append(said)
+
+
+def _message(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error.cause if data.error and data.error.cause else data.error
+    return error.message.strip() if error else "failed"
+
+
+def _json(value: dg.MetadataValue) -> dict[str, int]:  # type: ignore[type-arg]
+    found: dict[str, int] = dict(value.value)  # type: ignore[call-overload]
+    return found
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in Row.__slots__}

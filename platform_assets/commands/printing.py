@@ -1,0 +1,172 @@
+"""Answers of the commands as tables for people.
+
+Here: rich tables on standard output. Not here: JSON, which cli.py prints as it is.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Answer = Mapping[str, Any]
+
+console = Console(highlight=False)
+SHOWN_TEXT = 200
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        numeric = column in ("rows", "seconds", "+", "~", "-", "objects", "documents", "chunks")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    return table
+
+
+def _work(work: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in work.items() if count)
+
+
+def materialize(answer: Answer) -> None:
+    """A row for each asset partition, then what went wrong."""
+    table = _table("Assets", "asset", "partition", "rows", "+", "~", "-", "work", "seconds")
+    for row in answer["assets"]:
+        counts = [f"{row[name]:,}" for name in ("rows", "added", "changed", "removed")]
+        work = "[red]failed[/red]" if row["failed"] else _work(row["work"]) or "nothing to do"
+        table.add_row(row["asset"], row["partition"], *counts, work, f"{row['seconds']:.1f}")
+    console.print(table)
+    for row in answer["assets"]:
+        for warning in row["warnings"]:
+            console.print(
+                f"[yellow]warning[/yellow] {row['asset']} \\[{row['partition']}] {escape(warning)}"
+            )
+        if row["failed"]:
+            console.print(
+                f"[red]failed[/red] {row['asset']} \\[{row['partition']}] {escape(row['failed'])}"
+            )
+
+
+def search(answer: Answer) -> None:
+    """Hits with their place and the beginning of their text."""
+    index = answer["index"]
+    console.print(f"[dim]{index['collection']} by {index['encoder']}[/dim]")
+    for rank, hit in enumerate(answer["hits"], 1):
+        place = " > ".join([hit["key"], *(hit["heading"] or [])])
+        page = f", page {hit['page']}" if hit["page"] else ""
+        text = " ".join(hit["text"].split())
+        short = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
+        console.print(f"{rank}. [bold]{escape(place)}[/bold]{page} [dim]{hit['score']:.3f}[/dim]")
+        console.print(f"   {escape(short)}")
+    if not answer["hits"]:
+        console.print("no hits")
+
+
+def trace(answer: Answer) -> None:
+    """A row for each link."""
+    table = _table("Provenance", "asset", "partition", "snapshot", "digest", "link")
+    for link in answer["links"]:
+        state = "[green]holds[/green]" if link["ok"] else f"[red]{escape(link['why'])}[/red]"
+        snapshot, digest = link["snapshot"] or "", link["digest"][:12]
+        table.add_row(link["asset"], link["partition"], snapshot, digest, state)
+    console.print(table)
+    broken = [link for link in answer["links"] if not link["ok"]]
+    if broken:
+        names = ", ".join(f"{link['asset']} [{link['partition']}]" for link in broken)
+        console.print(f"[red]{len(broken)} broken:[/red] {escape(names)}")
+
+
+def status(answer: Answer) -> None:
+    """A row for each corpus, then its quality, its rejections and what is stale."""
+    table = _table("Corpora", "corpus", "objects", "documents", "rejected", "chunks", "published")
+    for name, corpus in answer["corpora"].items():
+        served = corpus["published"]
+        published = f"{served['encoder']}, {served['retriever']}" if served else "nothing"
+        counts = [f"{corpus[key]:,}" for key in ("objects", "documents", "rejected", "chunks")]
+        table.add_row(name, *counts, published)
+    console.print(table)
+    console.print(quality_table(answer))
+    for name, corpus in answer["corpora"].items():
+        for key, reason in corpus["rejections"].items():
+            console.print(f"[yellow]rejected[/yellow] {escape(f'{name}/{key}')}: {reason}")
+        for stale in corpus["stale"]:
+            console.print(f"[yellow]stale[/yellow] {escape(stale)}")
+
+
+def quality_table(answer: Answer) -> Table:
+    """nDCG@10 of each corpus by retriever."""
+    table = _table("nDCG@10 on the test queries", "corpus", "encoder", "bm25", "dense", "hybrid")
+    for name, corpus in answer["corpora"].items():
+        for encoder, found in corpus["encoders"].items():
+            scores = (corpus["bm25_ndcg@10"], *found["ndcg@10"].values())
+            table.add_row(name, encoder, *("" if s is None else f"{s:.4f}" for s in scores))
+    return table
+
+
+def ingest(answer: Answer) -> None:
+    """One line."""
+    console.print(
+        f"{answer['corpus']}: {answer['files']} files, {answer['copied']} copied, "
+        f"{answer['removed']} removed"
+    )
+
+
+def rollback(answer: Answer) -> None:
+    """One line."""
+    console.print(f"{answer['corpus']} serves {answer['served']} instead of {answer['previous']}")
+
+
+def check(answer: Answer) -> None:
+    """A row for each check."""
+    table = _table("Asset checks", "asset", "check", "result")
+    for found in answer["checks"]:
+        colour = "green" if found["passed"] else "red" if found["severity"] == "ERROR" else "yellow"
+        said = escape(found["description"] or "")
+        table.add_row(found["asset"], found["check"], f"[{colour}]{said}[/{colour}]")
+    console.print(table)
+
+
+def demo(answer: Answer) -> None:
+    """Everything at once, and what to type next."""
+    materialize(answer)
+    console.print(evaluation_table(answer))
+    for found in answer["searches"]:
+        console.print(f"\n[bold]{escape(found['corpus'])}[/bold]: {escape(found['query'])}")
+        search(found)
+    console.print(f"\nOpen the UI on this state:  [bold]{escape(answer['ui'])}[/bold]")
+
+
+def evaluation_table(answer: Answer) -> Table:
+    """Quality with 95% confidence intervals; the published index of each corpus marked."""
+    table = _table(
+        "Retrieval quality on the test queries, mean and 95% interval",
+        *("corpus", "retrieval", "nDCG@10", "Recall@10", "MRR@10", "queries"),
+    )
+    for row in answer["evaluation"]:
+        name = (
+            f"[green]{row['retrieval']}, published[/green]"
+            if row["published"]
+            else row["retrieval"]
+        )
+        table.add_row(
+            row["corpus"],
+            name,
+            row["ndcg@10"],
+            row["recall@10"],
+            row["mrr@10"],
+            str(row["queries"]),
+        )
+    return table
+
+
+PRINTERS: Mapping[str, Callable[[Answer], None]] = {
+    "ingest": ingest,
+    "materialize": materialize,
+    "search": search,
+    "trace": trace,
+    "status": status,
+    "rollback": rollback,
+    "check": check,
+    "demo": demo,
+}
+"""Command -> how its answer is shown."""

@@ -1,0 +1,104 @@
+"""The code location: every asset, check, job, sensor and resource in one `Definitions`."""
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.checkpoints import assets as checkpoint_assets
+from platform_assets.checkpoints import checks as checkpoint_checks
+from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.chunks import assets as chunk_assets
+from platform_assets.chunks import checks as chunk_checks
+from platform_assets.documents import assets as document_assets
+from platform_assets.documents import checks as document_checks
+from platform_assets.embeddings import assets as embedding_assets
+from platform_assets.embeddings import checks as embedding_checks
+from platform_assets.evaluation import assets as evaluation_assets
+from platform_assets.evaluation import checks as evaluation_checks
+from platform_assets.queries import assets as query_assets
+from platform_assets.queries import checks as query_checks
+from platform_assets.raw_objects import assets as object_assets
+from platform_assets.raw_objects import checks as object_checks
+from platform_assets.vector_indexes import assets as index_assets
+from platform_assets.vector_indexes import checks as index_checks
+from resources import registry
+from resources.settings import Settings
+from sensors.automation import automation
+from sensors.bucket_uploads import bucket_uploads
+from sensors.schedules import weekly_training, weekly_training_pairs
+
+MODULES: tuple[ModuleType, ...] = (
+    object_assets,
+    document_assets,
+    chunk_assets,
+    query_assets,
+    checkpoint_assets,
+    embedding_assets,
+    index_assets,
+    evaluation_assets,
+)
+CHECK_MODULES: tuple[ModuleType, ...] = (
+    object_checks,
+    document_checks,
+    chunk_checks,
+    query_checks,
+    checkpoint_checks,
+    embedding_checks,
+    index_checks,
+    evaluation_checks,
+)
+
+asset_checks = dg.define_asset_job(
+    "asset_checks",
+    selection=dg.AssetSelection.all_asset_checks(),
+    description="Every asset check on every partition; fails if a blocking one does. For CI.",
+)
+
+
+def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDefinition]:
+    """One resource a layer, connected when a run first needs it."""
+
+    def late(connect: Callable[[Settings], Any]) -> dg.ResourceDefinition:
+        return dg.ResourceDefinition(lambda _: connect(settings or Settings.from_env()))
+
+    return {
+        "lake": late(registry.connect_lake),
+        "warehouse": late(registry.connect_warehouse),
+        "vectors": late(registry.connect_vectors),
+        "tracking": late(registry.connect_tracking),
+        "trainer": late(registry.connect_trainer),
+        "hub": late(registry.connect_hub),
+        "parser": late(registry.connect_parser),
+        "encoding": late(lambda _: registry.connect_encoding()),
+        "checkpoint_store": late(_checkpoint_store),
+    }
+
+
+def build_defs(
+    resource_overrides: Mapping[str, Any] | None = None,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
+) -> dg.Definitions:
+    """The code location, with some resources replaced or a logger of one's own."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(MODULES),
+        asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
+        jobs=[asset_checks],
+        sensors=[bucket_uploads, automation],
+        schedules=[weekly_training_pairs, weekly_training],
+        resources={**build_resources(), **(resource_overrides or {})},
+        executor=dg.in_process_executor,
+        loggers=loggers,
+    )
+
+
+def _checkpoint_store(settings: Settings) -> CheckpointStore:
+    return CheckpointStore(
+        registry.connect_lake(settings),
+        settings.cache / "checkpoints",
+        registry.connect_encoding(),
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,1 @@
+"""Parsed documents, and the dead letters that could not be parsed."""

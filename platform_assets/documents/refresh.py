@@ -1,0 +1,103 @@
+"""Brings the parsed documents of a corpus in line with its manifest."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
+from platform_assets.provenance import sha256_text
+from platform_assets.queries.uploaded import is_evaluation_file
+from platform_assets.raw_objects.table import RAW_OBJECTS
+from platform_assets.reconcile import FINGERPRINTS, diff
+from platform_assets.tables import OwnRows, carry_out, rows_of, waves_of
+from resources.object_store import ObjectStore
+from resources.parsing import DocumentParser, ParsedDocument, Rejection
+from resources.warehouse import Warehouse
+
+WAVE_BYTES = 64 * 1024 * 1024
+"""Document bytes in one commit."""
+
+
+@dataclass(slots=True)
+class Documents:
+    """What a refresh leaves behind."""
+
+    accepted: OwnRows
+    rejected: OwnRows
+    parsed: int = 0
+    unsettled: list[str] = field(default_factory=list)
+    """Keys whose bytes changed after they were listed; the next manifest names them anew."""
+
+
+def refresh(
+    corpus: str, lake: ObjectStore, warehouse: Warehouse, parser: DocumentParser
+) -> Documents:
+    """Parse what is new or changed, drop what is gone, file what cannot be parsed."""
+    scope = {"corpus": corpus}
+    manifest = warehouse.scan(RAW_OBJECTS, scope, ["doc_id", "key", "sha256", "size"]).to_pylist()
+    objects = {row["doc_id"]: row for row in manifest if not is_evaluation_file(row["key"])}
+    tables = (
+        OwnRows(warehouse, DOCUMENTS, scope),
+        OwnRows(warehouse, REJECTED_DOCUMENTS, scope),
+    )
+    done = Documents(*tables)
+
+    def compute(doc_ids: Sequence[str]) -> tuple[Sequence[str], Sequence[pa.Table]]:
+        rows = {objects[doc_id]["key"]: objects[doc_id] for doc_id in doc_ids}
+        accepted, rejected = [], []
+        for key, outcome in parser.parse(_contents(corpus, lake, rows, done)):
+            row = {**rows[key], "fingerprint": _fingerprint(rows[key]["sha256"], parser)}
+            if isinstance(outcome, Rejection):
+                rejected.append({**row, "reason": outcome.reason, "message": outcome.message})
+            else:
+                accepted.append({**row, **_parsed(outcome)})
+        done.parsed += len(accepted) + len(rejected)
+        settled = [row["doc_id"] for row in (*accepted, *rejected)]
+        return settled, (rows_of(DOCUMENTS, accepted), rows_of(REJECTED_DOCUMENTS, rejected))
+
+    wanted = pa.table(
+        {
+            "id": list(objects),
+            "fingerprint": [_fingerprint(row["sha256"], parser) for row in objects.values()],
+        },
+        schema=FINGERPRINTS,
+    )
+    have = pa.concat_tables([table.fingerprints() for table in tables])
+    plan = diff(wanted, have)
+    sizes = {doc_id: row["size"] for doc_id, row in objects.items()}
+    batches = waves_of(plan, sizes, WAVE_BYTES, warehouse.bucket)
+    carry_out(plan.removed, batches, tables, compute)
+    return done
+
+
+def _fingerprint(sha256: str, parser: DocumentParser) -> str:
+    return sha256_text(f"{sha256}|{parser.fingerprint}")
+
+
+def _parsed(document: ParsedDocument) -> dict[str, object]:
+    elements = [
+        {"type": e.type, "text": e.text, "page": e.page, "heading_path": e.heading_path}
+        for e in document.elements
+    ]
+    return {
+        "title": document.title,
+        "media_type": document.media_type,
+        "parser": document.parser,
+        "elements": elements,
+    }
+
+
+def _contents(
+    corpus: str, lake: ObjectStore, rows: dict[str, dict[str, str]], done: Documents
+) -> Iterator[tuple[str, bytes]]:
+    for key, row in rows.items():
+        try:
+            data = lake.get(f"{corpus}/{key}")
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() == row["sha256"]:
+            yield key, data
+        else:
+            done.unsettled.append(key)

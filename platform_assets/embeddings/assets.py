@@ -1,0 +1,52 @@
+"""The asset `embeddings`."""
+
+import dagster as dg
+
+from platform_assets.automation import ON_CHANGE
+from platform_assets.checkpoints.assets import checkpoints
+from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.chunks.assets import chunks
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.embeddings.refresh import refresh
+from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.partitions import corpora_by_encoder, corpus_and_encoder
+from platform_assets.provenance import Ledger
+from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
+from resources.object_store import ObjectStore
+from resources.warehouse import Warehouse
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    deps=[chunks, checkpoints],
+    partitions_def=corpora_by_encoder,
+    group_name="embeddings",
+    kinds={"iceberg", "openvino"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    automation_condition=ON_CHANGE,
+    metadata=table_metadata(EMBEDDINGS),
+)
+def embeddings(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
+    checkpoint_store: dg.ResourceParam[CheckpointStore],
+) -> dg.MaterializeResult[None]:
+    """One vector a chunk; a text already embedded by that encoder is never embedded again."""
+    corpus, encoder = corpus_and_encoder(context.partition_key)
+    ledger = Ledger(lake)
+    upstream = [ledger.require("chunks", corpus), ledger.require("checkpoints", encoder)]
+    checkpoint = upstream[1]
+    own = refresh(
+        corpus,
+        encoder,
+        checkpoint.details["encoder_digest"],
+        warehouse,
+        lambda: checkpoint_store.load(checkpoint),
+        progress_log(context, "texts embedded"),
+    )
+    record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
+    found = lineage(EMBEDDINGS, {"chunks": CHUNKS})
+    return materialized(own.report, record, {"dagster/column_lineage": found})

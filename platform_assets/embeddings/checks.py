@@ -1,0 +1,48 @@
+"""Checks of `embeddings`."""
+
+import dagster as dg
+import numpy as np
+
+from platform_assets.checking import Verdict, partition_check, verdict_of
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.embeddings.assets import embeddings
+from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.partitions import corpora_by_encoder, corpus_and_encoder
+from platform_assets.provenance import Ledger
+from resources.object_store import ObjectStore
+from resources.warehouse import Warehouse
+
+NORM_TOLERANCE = 1e-3
+
+
+@partition_check(asset=embeddings, partitions_def=corpora_by_encoder, blocking=True)
+def one_unit_vector_a_chunk(
+    context: dg.AssetCheckExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.AssetCheckResult:
+    """Each chunk has one vector of unit length by the present encoder, and no other rows exist."""
+
+    def examine(partition: str) -> Verdict:
+        corpus, encoder = corpus_and_encoder(partition)
+        digest = Ledger(lake).require("checkpoints", encoder).details["encoder_digest"]
+        chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, ["chunk_id"])
+        wanted = set(chunks.column("chunk_id").to_pylist())
+        scope = {"corpus": corpus, "encoder": encoder}
+        have, off, foreign = [], 0, 0
+        for batch in warehouse.batches(EMBEDDINGS, scope, ["chunk_id", "encoder_digest", "vector"]):
+            have += batch.column("chunk_id").to_pylist()
+            foreign += sum(d != digest for d in batch.column("encoder_digest").to_pylist())
+            vectors = batch.column("vector").to_numpy(zero_copy_only=False)
+            norms = np.linalg.norm(np.stack(vectors), axis=1) if len(vectors) else np.ones(0)
+            off += int((np.abs(norms - 1) > NORM_TOLERANCE).sum())
+        figures = {"chunks": len(wanted), "vectors": len(have)}
+        if set(have) == wanted and len(have) == len(wanted) and not off and not foreign:
+            return Verdict(None, figures)
+        fault = (
+            f"{len(wanted - set(have))} chunks lack a vector, {len(set(have) - wanted)} vectors a "
+            f"chunk; {off} are not of unit length, {foreign} of another encoder"
+        )
+        return Verdict(fault, figures)
+
+    return verdict_of(context, lake, "embeddings", examine)

@@ -1,0 +1,108 @@
+"""Brings the training pairs of a corpus in line with its training queries and chunks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.embeddings.vectors import StoredVectors, encode_missing
+from platform_assets.evaluation.bm25 import Bm25Index
+from platform_assets.provenance import canonical, sha256_text
+from platform_assets.queries import Query
+from platform_assets.queries.mining import ChunkText, TrainingPair, held_out, mine
+from platform_assets.queries.refresh import read_queries
+from platform_assets.queries.table import TRAINING_PAIRS
+from platform_assets.reconcile import diff, fingerprints
+from platform_assets.tables import OwnRows, rows_of
+from resources.encoding import Encoder, Vectors
+from resources.warehouse import Warehouse
+
+CANDIDATES = 10
+"""Chunks that BM25 offers for each query."""
+POSITIVES = 4
+"""Chunks of a judged document that may be the positive: BM25's best, then the first ones."""
+NEGATIVES = 4
+
+
+def refresh(
+    corpus: str,
+    warehouse: Warehouse,
+    encoder: Callable[[], Encoder],
+    progress: Callable[[int], None],
+) -> OwnRows:
+    """Mine pairs from the training queries with the base encoder.
+
+    The base encoder scores what BM25 offers, not the whole corpus, so that mining costs a few
+    seconds; vectors it has already stored are used again.
+    """
+    own = OwnRows(warehouse, TRAINING_PAIRS, {"corpus": corpus})
+    queries = read_queries(warehouse, corpus, "train")
+    tests = held_out(read_queries(warehouse, corpus, "test"))
+    columns = ["chunk_id", "key", "text", "text_digest", "position"]
+    chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns).to_pylist()
+    rows: dict[str, dict[str, object]] = {}
+    if queries and chunks:
+        lexical, offered = _offered(queries, chunks)
+        texts = {row["text_digest"]: row["text"] for row in offered}
+        texts |= {sha256_text(query.text): query.text for query in queries}
+        stored = StoredVectors(warehouse, encoder().digest, texts).fetch(texts)
+        new = encode_missing(texts, stored, encoder, progress)
+        own.report.work.embedded = len(new)
+        vectors = stored | new
+        pairs = mine(
+            queries,
+            _matrix([sha256_text(query.text) for query in queries], vectors),
+            [ChunkText(row["chunk_id"], row["key"], row["text"]) for row in offered],
+            _matrix([row["text_digest"] for row in offered], vectors),
+            lexical,
+            tests=tests,
+            negatives=NEGATIVES,
+        )
+        rows = {pair.query_id: _row(pair) for pair in pairs}
+
+    def compute(query_ids: Sequence[str]) -> pa.Table:
+        return rows_of(TRAINING_PAIRS, [rows[query_id] for query_id in query_ids])
+
+    wanted = fingerprints(list(rows), [str(row["fingerprint"]) for row in rows.values()])
+    own.carry_out(diff(wanted, own.fingerprints()), compute, {}, max(1, len(rows)))
+    return own
+
+
+def _offered(
+    queries: Sequence[Query], chunks: Sequence[dict[str, Any]]
+) -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
+    """BM25's ranking of each query, and the chunks worth scoring, in id order."""
+    by_id = {row["chunk_id"]: row for row in chunks}
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(chunks, key=lambda row: row["position"]):
+        by_key.setdefault(row["key"], []).append(row)
+    index = Bm25Index(list(by_id), [row["text"] for row in chunks])
+    ranked = index.search([query.text for query in queries], 10 * CANDIDATES)
+    lexical: dict[str, list[str]] = {}
+    offered: set[str] = set()
+    for query, hits in zip(queries, ranked, strict=True):
+        lexical[query.query_id] = [chunk_id for chunk_id, _ in hits[:CANDIDATES]]
+        offered.update(lexical[query.query_id])
+        for key in query.judgements:
+            own = [chunk_id for chunk_id, _ in hits if by_id[chunk_id]["key"] == key]
+            first = [row["chunk_id"] for row in by_key.get(key, [])]
+            offered.update(list(dict.fromkeys(own + first))[:POSITIVES])
+    return lexical, [by_id[chunk_id] for chunk_id in sorted(offered)]
+
+
+def _matrix(digests: Sequence[str], vectors: Mapping[str, Vectors]) -> Vectors:
+    return np.stack([vectors[digest] for digest in digests])
+
+
+def _row(pair: TrainingPair) -> dict[str, object]:
+    row: dict[str, object] = {
+        "query_id": pair.query_id,
+        "query": pair.query,
+        "positive": pair.positive.text,
+        "positive_key": pair.positive.key,
+        "negatives": [negative.text for negative in pair.negatives],
+        "negative_keys": [negative.key for negative in pair.negatives],
+    }
+    return row | {"fingerprint": sha256_text(canonical(row))}

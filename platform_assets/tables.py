@@ -1,0 +1,186 @@
+"""One asset partition's rows in the warehouse: read once, changed in waves, reported.
+
+Here: `OwnRows`, through which every table asset writes, and the digests of rows.
+Not here: the diff (reconcile.py), the tables themselves (each artefact's table.py).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from platform_assets.provenance import Record, canonical, links
+from platform_assets.reconcile import Plan, Report, fingerprints, waves
+from resources.warehouse import Scope, TableSpec, Warehouse
+
+
+class OwnRows:
+    """The rows of one scope of a table: keys, groups, fingerprints and digests, not content."""
+
+    def __init__(self, warehouse: Warehouse, table: TableSpec, scope: Scope) -> None:
+        self.table = table
+        self._warehouse = warehouse
+        self._scope = scope
+        columns = [table.group, table.key, "fingerprint", "digest"]
+        rows = warehouse.scan(table, scope, list(dict.fromkeys(columns)))
+        self._groups: dict[str, dict[str, tuple[str, str]]] = {}
+        self._remember(rows)
+        self.report = Report(rows=rows.num_rows)
+
+    def fingerprints(self) -> pa.Table:
+        """(group, fingerprint) of every row, as `reconcile.diff` takes it."""
+        pairs = [
+            (group, fingerprint)
+            for group, rows in self._groups.items()
+            for fingerprint, _ in rows.values()
+        ]
+        return fingerprints([group for group, _ in pairs], [value for _, value in pairs])
+
+    def replace(self, groups: Iterable[str], rows: pa.Table) -> None:
+        """Replace the rows of `groups` by `rows` in one commit; none if nothing would change.
+
+        Args:
+            groups: Groups to clear; those with no rows are ignored.
+            rows: All columns of the table but scope and `digest`, which are filled in here.
+        """
+        present = [group for group in dict.fromkeys(groups) if group in self._groups]
+        if not present and not rows.num_rows:
+            return
+        full = self._complete(rows)
+        self._warehouse.replace(self.table, self._scope, present, full)
+        before = {key: row for group in present for key, row in self._groups.pop(group).items()}
+        self._count(before, self._remember(full))
+
+    def digest(self) -> str:
+        """Data version of the scope: digest over the keys and digests of its rows."""
+        pairs = sorted(
+            (key, digest) for rows in self._groups.values() for key, (_, digest) in rows.items()
+        )
+        return digest_of_rows(pairs)
+
+    def snapshot(self) -> str | None:
+        """The table's current snapshot."""
+        return self._warehouse.snapshot(self.table)
+
+    def record(
+        self,
+        code_version: str,
+        config: Mapping[str, str] | None = None,
+        upstream: Iterable[Record] = (),
+        details: Mapping[str, str] | None = None,
+    ) -> Record:
+        """Provenance of the scope as it stands."""
+        return Record(
+            asset=self.table.name,
+            partition="|".join(self._scope[name] for name in self.table.scope),
+            snapshot=self.snapshot(),
+            digest=self.digest(),
+            rows=self.report.rows,
+            code_version=code_version,
+            config=config or {},
+            upstream=links(upstream),
+            details=details or {},
+        )
+
+    def carry_out(
+        self,
+        plan: Plan,
+        compute: Callable[[Sequence[str]], pa.Table],
+        weights: Mapping[str, int],
+        capacity: int,
+    ) -> None:
+        """Like the function `carry_out`, for an asset of one table."""
+        batches = waves_of(plan, weights, capacity, self._warehouse.bucket)
+        carry_out(plan.removed, batches, [self], lambda groups: (groups, [compute(groups)]))
+
+    def _complete(self, rows: pa.Table) -> pa.Table:
+        columns = {name: rows.column(name) for name in rows.column_names}
+        for name, value in self._scope.items():
+            columns[name] = pa.array([value] * rows.num_rows, pa.string())
+        columns["digest"] = pa.array(row_digests(rows, self.table.content), pa.string())
+        return pa.table({name: columns[name] for name in self.table.schema.names})
+
+    def _remember(self, rows: pa.Table) -> dict[str, tuple[str, str]]:
+        names = (self.table.group, self.table.key, "fingerprint", "digest")
+        values = [rows.column(name).to_pylist() for name in names]
+        seen: dict[str, tuple[str, str]] = {}
+        for group, key, fingerprint, digest in zip(*values, strict=True):
+            self._groups.setdefault(group, {})[key] = seen[key] = (fingerprint, digest)
+        return seen
+
+    def _count(self, before: dict[str, tuple[str, str]], after: dict[str, tuple[str, str]]) -> None:
+        self.report.added += len(after.keys() - before.keys())
+        self.report.removed += len(before.keys() - after.keys())
+        self.report.changed += sum(before[key] != after[key] for key in before.keys() & after)
+        self.report.rows += len(after) - len(before)
+        self.report.work.commits += 1
+
+
+def waves_of(
+    plan: Plan, weights: Mapping[str, int], capacity: int, bucket: Callable[[str], int]
+) -> Iterable[tuple[str, ...]]:
+    """Waves of a plan's stale groups; one empty wave where groups only have to go."""
+    stale = {group: weights.get(group, 1) for group in plan.stale}
+    return waves(stale, capacity, bucket) if stale else [()] * bool(plan.removed)
+
+
+def carry_out(
+    removed: Sequence[str],
+    batches: Iterable[Sequence[str]],
+    tables: Sequence[OwnRows],
+    compute: Callable[[Sequence[str]], tuple[Sequence[str], Sequence[pa.Table]]],
+) -> None:
+    """Compute groups wave by wave and commit each wave; removed groups go with the first.
+
+    Args:
+        removed: Groups that are gone upstream.
+        batches: Waves of groups to compute.
+        tables: Where the rows go.
+        compute: For a wave: the groups to replace now, and the rows of each of `tables`.
+    """
+    for groups in batches:
+        settled, computed = compute(groups)
+        for table, rows in zip(tables, computed, strict=True):
+            table.replace((*settled, *removed), rows)
+        removed = ()
+
+
+def row_digests(rows: pa.Table, content: Sequence[str]) -> list[str]:
+    """sha256 of each row's content columns; vectors by their float32 bytes, the rest as JSON."""
+    columns = [_encoded(rows.column(name)) for name in content]
+    digests = []
+    for values in zip(*columns, strict=True):
+        digest = hashlib.sha256()
+        for value in values:
+            digest.update(len(value).to_bytes(8, "big") + value)
+        digests.append(digest.hexdigest())
+    return digests
+
+
+def digest_of_rows(pairs: Iterable[tuple[str, str]]) -> str:
+    """Digest of (key, row digest) pairs that come in key order."""
+    digest = hashlib.sha256()
+    for key, row_digest in pairs:
+        digest.update(f"{key}\x1f{row_digest}\x1e".encode())
+    return digest.hexdigest()
+
+
+def empty(table: TableSpec) -> pa.Table:
+    """No rows of a table, without the columns `OwnRows.replace` fills in."""
+    filled = {*table.scope, "digest"}
+    return pa.schema([field for field in table.schema if field.name not in filled]).empty_table()
+
+
+def rows_of(table: TableSpec, records: Sequence[dict[str, object]]) -> pa.Table:
+    """Rows of a table from dictionaries, without the columns `OwnRows.replace` fills in."""
+    return pa.Table.from_pylist(list(records), schema=empty(table).schema)
+
+
+def _encoded(column: pa.ChunkedArray) -> list[bytes]:
+    if not (pa.types.is_list(column.type) and pa.types.is_floating(column.type.value_type)):
+        return [canonical(value).encode() for value in column.to_pylist()]
+    lists = column.combine_chunks()
+    values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    ends = np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))
+    return [part.tobytes() for part in np.split(values, ends[:-1])] if len(lists) else []

@@ -1,0 +1,199 @@
+"""Tracing: from the served alias back to the bytes in the lake, every link verified.
+
+Here: the walk along the provenance records and what makes each link hold.
+Not here: writing records (provenance.py).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
+from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.evaluation.table import EVALUATION
+from platform_assets.partitions import corpus_and_encoder
+from platform_assets.provenance import Ledger, Link, Record
+from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
+from platform_assets.raw_objects.table import RAW_OBJECTS
+from platform_assets.tables import digest_of_rows, row_digests
+from resources.object_store import ObjectStore
+from resources.vector_store import VectorStore
+from resources.warehouse import Scope, TableSpec, Warehouse
+
+TABLES = {
+    "raw_objects": RAW_OBJECTS,
+    "documents": DOCUMENTS,
+    "chunks": CHUNKS,
+    "queries": QUERIES,
+    "training_pairs": TRAINING_PAIRS,
+    "embeddings": EMBEDDINGS,
+    "retrieval_evaluation": EVALUATION,
+}
+COSINE_FLOOR = 0.999
+"""Least cosine between a vector in the collection and the one in the table."""
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TracedLink:
+    """One link of the chain."""
+
+    asset: str
+    partition: str
+    snapshot: str | None
+    digest: str
+    ok: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tracer:
+    """Verifies records against what the layers hold now."""
+
+    lake: ObjectStore
+    warehouse: Warehouse
+    vectors: VectorStore
+    checkpoints: CheckpointStore
+
+    def trace(self, corpus: str) -> list[TracedLink]:
+        """The chain behind the published index of a corpus, the alias first.
+
+        Raises:
+            LookupError: nothing is published for the corpus.
+        """
+        served = self.vectors.served(corpus)
+        if served is None:
+            raise LookupError(
+                f"{corpus} has no published index: run `lakeloom materialize --corpus {corpus}`"
+            )
+        found: dict[str, TracedLink] = {}
+        ledger = Ledger(self.lake)
+        pending = [(f"published_index/{corpus}", Link(served.record, ""))]
+        while pending:
+            name, link = pending.pop(0)
+            if link.record in found:
+                continue
+            try:
+                record = ledger.get(link.record)
+            except (FileNotFoundError, ValueError) as error:
+                asset, partition = name.split("/", 1)
+                why = str(error) or f"record {link.record[:12]} is gone"
+                found[link.record] = TracedLink(asset, partition, None, link.digest, False, why)
+                continue
+            found[link.record] = self._verified(record, link)
+            pending += record.upstream.items()
+        return list(found.values())
+
+    def _verified(self, record: Record, link: Link) -> TracedLink:
+        faults = []
+        if link.digest and link.digest != record.digest:
+            faults.append("the record's digest is not the one its downstream was made from")
+        try:
+            faults += self._faults(record)
+        except Exception as error:  # noqa: BLE001 - whatever cannot be read is a broken link
+            faults.append(f"cannot be read: {type(error).__name__}: {error}")
+        why = "; ".join(faults) or "holds"
+        return TracedLink(
+            record.asset, record.partition, record.snapshot, record.digest, not faults, why
+        )
+
+    def _faults(self, record: Record) -> list[str]:
+        checks: dict[str, Callable[[Record], Iterator[str]]] = {
+            "checkpoints": self._checkpoint,
+            "vector_index": self._collection,
+            "published_index": self._alias,
+            "raw_objects": self._objects,
+            "documents": self._documents,
+        }
+        return list(checks.get(record.asset, self._table)(record))
+
+    def _table(self, record: Record) -> Iterator[str]:
+        table = TABLES[record.asset]
+        yield from self._rows(table, record, record.snapshot, record.digest)
+        latest = Ledger(self.lake).latest(record.asset, record.partition)
+        head = self.warehouse.snapshot(table)
+        if latest is not None and head != record.snapshot:
+            yield from self._rows(table, latest, head, latest.digest)
+
+    def _rows(
+        self, table: TableSpec, record: Record, snapshot: str | None, expected: str
+    ) -> Iterator[str]:
+        columns = list(dict.fromkeys([table.key, *table.content, "digest"]))
+        if snapshot is None:
+            rows = table.schema.empty_table()
+        else:
+            rows = self.warehouse.scan(table, _scope(table, record), columns, snapshot=snapshot)
+        keys, digests = rows.column(table.key).to_pylist(), row_digests(rows, table.content)
+        if digest_of_rows(sorted(zip(keys, digests, strict=True))) == expected:
+            return
+        stored = rows.column("digest").to_pylist()
+        altered = [key for key, a, b in zip(keys, digests, stored, strict=True) if a != b]
+        which = f": rows {_some(altered)}" if altered else ": rows are missing or were added"
+        yield f"table {table.name} was altered after it was materialised{which}"
+
+    def _documents(self, record: Record) -> Iterator[str]:
+        details = record.details
+        yield from self._rows(DOCUMENTS, record, record.snapshot, details["accepted"])
+        rejected_snapshot = details["rejected_snapshot"] or None
+        yield from self._rows(REJECTED_DOCUMENTS, record, rejected_snapshot, details["rejected"])
+        latest = Ledger(self.lake).latest(record.asset, record.partition)
+        if latest is not None and (head := self.warehouse.snapshot(DOCUMENTS)) != record.snapshot:
+            yield from self._rows(DOCUMENTS, latest, head, latest.details["accepted"])
+
+    def _objects(self, record: Record) -> Iterator[str]:
+        yield from self._table(record)
+        scope = {"corpus": record.partition}
+        rows = self.warehouse.scan(RAW_OBJECTS, scope, ["key", "sha256"], snapshot=record.snapshot)
+        broken = []
+        for row in rows.to_pylist():
+            try:
+                found = self.lake.sha256(f"{record.partition}/{row['key']}")
+            except FileNotFoundError:
+                found = ""
+            if found != row["sha256"]:
+                broken.append(row["key"])
+        if broken:
+            yield f"objects changed or gone since they were indexed: {_some(broken)}"
+
+    def _checkpoint(self, record: Record) -> Iterator[str]:
+        if fault := self.checkpoints.broken(record.details["checkpoint"]):
+            yield fault
+
+    def _collection(self, record: Record) -> Iterator[str]:
+        name = record.details["collection"]
+        collection = self.vectors.open(name)
+        points = collection.fingerprints()
+        if digest_of_rows(sorted(points.items())) != record.digest:
+            yield f"collection {name} was altered after it was built"
+        corpus, encoder = corpus_and_encoder(record.partition)
+        scope = {"corpus": corpus, "encoder": encoder}
+        snapshot = record.details["embeddings_snapshot"]
+        rows = self.warehouse.scan(EMBEDDINGS, scope, ["chunk_id", "vector"], snapshot=snapshot)
+        for batch in rows.to_batches(max_chunksize=10_000):
+            ids: list[str] = batch.column("chunk_id").to_pylist()
+            known = [position for position, chunk_id in enumerate(ids) if chunk_id in points]
+            stored = collection.vectors([ids[position] for position in known])
+            wanted = np.stack([batch.column("vector")[position].as_py() for position in known])
+            if known and np.einsum("ij,ij->i", stored, wanted).min() < COSINE_FLOOR:
+                yield f"vectors in collection {name} are not those of the embeddings table"
+
+    def _alias(self, record: Record) -> Iterator[str]:
+        served = self.vectors.served(record.partition)
+        if served is None or served.collection != record.details["collection"]:
+            yield "the alias does not point at the collection that was published"
+        elif served.encoder != record.details["encoder"]:
+            yield "the alias names another encoder than the one that was published"
+
+
+def _scope(table: TableSpec, record: Record) -> Scope:
+    if table.scope == ("corpus",):
+        return {"corpus": record.partition}
+    return dict(zip(table.scope, corpus_and_encoder(record.partition), strict=True))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

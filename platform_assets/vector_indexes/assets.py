@@ -1,0 +1,142 @@
+"""The assets `vector_index` and `published_index`."""
+
+from dataclasses import replace
+
+import dagster as dg
+
+from platform_assets.automation import ON_ANY_CHANGE, ON_CHANGE
+from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.chunks.assets import chunks
+from platform_assets.embeddings.assets import embeddings
+from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
+from platform_assets.provenance import Ledger, Record, canonical, links, sha256_text
+from platform_assets.reconcile import Report
+from platform_assets.results import OWNERS, materialized
+from platform_assets.vector_indexes.publish import (
+    candidates,
+    choose,
+    collection_faults,
+    drop_unserved,
+    quality_faults,
+    served_scores,
+)
+from platform_assets.vector_indexes.refresh import IndexSource, refresh
+from resources.object_store import ObjectStore
+from resources.vector_store import Served, VectorStore
+from resources.warehouse import Warehouse
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    deps=[embeddings, chunks],
+    partitions_def=corpora_by_encoder,
+    group_name="vector_database",
+    kinds={"qdrant"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    automation_condition=ON_CHANGE,
+)
+def vector_index(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
+    vectors: dg.ResourceParam[VectorStore],
+    checkpoint_store: dg.ResourceParam[CheckpointStore],
+) -> dg.MaterializeResult[None]:
+    """An immutable collection of dense and BM25 vectors: the last one and the difference."""
+    corpus, encoder = corpus_and_encoder(context.partition_key)
+    ledger = Ledger(lake)
+    upstream = [
+        ledger.require("embeddings", context.partition_key),
+        ledger.require("chunks", corpus),
+        ledger.require("checkpoints", encoder),
+    ]
+    checkpoint = upstream[2]
+    encoder_digest = checkpoint.details["encoder_digest"]
+    dimensions = checkpoint_store.dimensions(checkpoint)
+    latest = ledger.latest("vector_index", context.partition_key)
+    last = None
+    if latest and latest.details["encoder_digest"] == encoder_digest:
+        last = latest.details["collection"]
+    source = IndexSource(corpus, encoder, encoder_digest, dimensions)
+    built = refresh(source, warehouse, vectors, last)
+    details = {
+        "collection": built.collection,
+        "encoder_digest": encoder_digest,
+        "dimensions": str(dimensions),
+        "embeddings_snapshot": upstream[0].snapshot or "",
+    }
+    if latest and latest.details["collection"] == built.collection:
+        details["embeddings_snapshot"] = latest.details["embeddings_snapshot"]
+    record = ledger.commit(
+        Record(
+            "vector_index",
+            context.partition_key,
+            None,
+            built.digest,
+            built.report.rows,
+            CODE_VERSION,
+            upstream=links(upstream),
+            details=details,
+        )
+    )
+    return materialized(built.report, record)
+
+
+@dg.asset(
+    deps=["retrieval_evaluation", vector_index],
+    partitions_def=corpora,
+    group_name="vector_database",
+    kinds={"qdrant"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    automation_condition=ON_ANY_CHANGE,
+)
+def published_index(
+    context: dg.AssetExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
+    vectors: dg.ResourceParam[VectorStore],
+) -> dg.MaterializeResult[None]:
+    """The alias that applications search: the best measured index, moved only through the gate.
+
+    The index served before stays, so that `lakeloom rollback` is one switch. What was rolled back
+    is not published again until something upstream changes.
+    """
+    corpus = context.partition_key
+    ledger = Ledger(lake)
+    found = candidates(corpus, ledger, warehouse, load_recipes())
+    upstream = [record for each in found for record in (each.index, each.evaluation)]
+    draft = Record("published_index", corpus, None, "", 1, CODE_VERSION, upstream=links(upstream))
+    latest = ledger.latest("published_index", corpus)
+    served, previous = vectors.served(corpus), vectors.previous(corpus)
+    carried_out = {end.record for end in (served, previous) if end}
+    if latest and latest.causes() == draft.causes() and latest.record_id in carried_out:
+        return materialized(Report(rows=1), latest)
+    choice, retriever = choose(found, served)
+    faults = []
+    if choice.index.rows:  # an emptied corpus has nothing to measure
+        faults = quality_faults((choice, retriever), served_scores(served, ledger, warehouse))
+    dimensions = int(choice.index.details["dimensions"])
+    collection = vectors.open(choice.collection)
+    faults += collection_faults(corpus, dimensions, warehouse, collection)
+    if faults:
+        stays = f"{served.collection} stays served" if served else "nothing is served"
+        raise dg.Failure(
+            f"{choice.collection} is not published, {stays}: {'; '.join(faults)}",
+            metadata={"faults": faults, "candidate": choice.collection},
+            allow_retries=False,
+        )
+    details = {
+        "collection": choice.collection,
+        "encoder": choice.encoder,
+        "retriever": str(retriever),
+    }
+    digest = sha256_text(canonical(details))
+    record = ledger.commit(replace(draft, digest=digest, details=details))
+    vectors.switch(corpus, Served(choice.collection, choice.encoder, retriever, record.record_id))
+    dropped = drop_unserved(corpus, vectors, (each.collection for each in found))
+    report = Report(rows=1, added=int(latest is None), changed=int(latest is not None))
+    return materialized(report, record, {"collections dropped": len(dropped)})

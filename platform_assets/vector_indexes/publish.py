@@ -1,0 +1,192 @@
+"""The gate: which index of a corpus is served, and whether it may be.
+
+Here: the choice among a corpus's indexes and the rules that each must hold; pure but for reading.
+Not here: building a collection (refresh.py), the alias itself (resources/vector_store).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.evaluation.gate import SIGNIFICANCE, quality_regression, unanswered
+from platform_assets.evaluation.refresh import MEASURED, Quality, qualities
+from platform_assets.evaluation.significance import paired_difference
+from platform_assets.partitions import corpus_and_encoder
+from platform_assets.provenance import Ledger, Record
+from resources.vector_store import Collection, Retriever, Served, VectorStore
+from resources.warehouse import Warehouse
+
+RECALL_FLOOR = 0.98
+"""Least recall@10 of the approximate index against exact search."""
+PROBES = 200
+"""Points whose neighbours are searched to measure that."""
+NORM_TOLERANCE = 1e-2
+BLOCK = 10_000
+"""Vectors read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An index that could be served."""
+
+    encoder: str
+    index: Record
+    evaluation: Record
+    qualities: Mapping[str, Quality]
+    """Retriever -> its quality on the test queries."""
+
+    @property
+    def collection(self) -> str:
+        """Name of its collection."""
+        return self.index.details["collection"]
+
+    def scores(self, retriever: Retriever) -> Mapping[str, float]:
+        """nDCG@10 of each test query."""
+        return self.qualities[retriever].ndcg_10 if retriever in self.qualities else {}
+
+
+Choice = tuple[Candidate, Retriever]
+
+
+def choose(candidates: Sequence[Candidate], served: Served | None) -> Choice:
+    """The index and retriever with the best mean nDCG@10.
+
+    What is served now stays unless the best is better by a paired test, so that noise does not
+    switch encoders with every upload.
+
+    Raises:
+        ValueError: there is no candidate.
+    """
+    options = [(candidate, retriever) for candidate in candidates for retriever in MEASURED]
+    if not options:
+        raise ValueError("No index has been built and evaluated: materialise vector_index first.")
+    best = max(options, key=_mean)
+    incumbent = next((option for option in options if served and _is(option, served)), None)
+    if incumbent is None or incumbent == best:
+        return best
+    a, b = best[0].scores(best[1]), incumbent[0].scores(incumbent[1])
+    if not a.keys() & b.keys():
+        return incumbent
+    test = paired_difference(a, b)
+    return best if test.low > 0 and test.p_value < SIGNIFICANCE else incumbent
+
+
+def quality_faults(choice: Choice, served: Mapping[str, float]) -> list[str]:
+    """Why the choice may not be served, as far as its evaluation tells; empty if it may.
+
+    Args:
+        choice: Index and retriever.
+        served: nDCG@10 of each query in the index that is served now, as it was published.
+    """
+    candidate, retriever = choice
+    if retriever not in candidate.qualities:
+        return [f"{candidate.encoder} has no {retriever} evaluation: no query was evaluated"]
+    quality = candidate.qualities[retriever]
+    faults = (
+        unanswered(quality.attempted, quality.ndcg_10),
+        quality_regression(quality.ndcg_10, served),
+    )
+    return [fault for fault in faults if fault]
+
+
+def id_faults(corpus: str, warehouse: Warehouse, collection: Collection) -> str | None:
+    """The collection holds exactly the live chunks; None if so."""
+    live = warehouse.scan(CHUNKS, {"corpus": corpus}, ["chunk_id"]).column("chunk_id")
+    stored, wanted = set(collection.fingerprints()), set(live.to_pylist())
+    if stored == wanted:
+        return None
+    return f"{len(wanted - stored)} live chunks are missing, {len(stored - wanted)} are obsolete"
+
+
+def vector_faults(dimensions: int, collection: Collection) -> str | None:
+    """Stored vectors have the encoder's dimensions and unit length; None if so."""
+    ids = sorted(collection.fingerprints())
+    for start in range(0, len(ids), BLOCK):
+        vectors = collection.vectors(ids[start : start + BLOCK])
+        if vectors.shape[1] != dimensions:
+            return f"vectors have {vectors.shape[1]} dimensions, not {dimensions}"
+        norms = np.linalg.norm(vectors, axis=1)
+        if np.abs(norms - 1).max() > NORM_TOLERANCE:
+            return f"vector lengths lie between {norms.min():.4f} and {norms.max():.4f}, not at 1"
+    return None
+
+
+def approximate_recall(collection: Collection, k: int = 10) -> float:
+    """Recall@k of the approximate index against exact search, over spread points; 1 if empty."""
+    ids = sorted(collection.fingerprints())
+    probes = ids[:: max(1, len(ids) // PROBES)][:PROBES]
+    if not probes:
+        return 1.0
+    shares = []
+    for vector in collection.vectors(probes).tolist():
+        found = collection.search(vector, "", Retriever.DENSE, k)
+        exact = collection.search(vector, "", Retriever.DENSE, k, exact=True)
+        floor = exact[-1].score - 1e-6  # equal texts tie: any of them is a right answer
+        shares.append(sum(hit.score >= floor for hit in found) / len(exact))
+    return float(np.mean(shares))
+
+
+def collection_faults(
+    corpus: str, dimensions: int, warehouse: Warehouse, collection: Collection
+) -> list[str]:
+    """Why a collection may not be served, whatever its quality; empty if it may."""
+    recall = approximate_recall(collection)
+    faults = [
+        id_faults(corpus, warehouse, collection),
+        vector_faults(dimensions, collection),
+        f"recall@10 of the approximate index is {recall:.4f}, below {RECALL_FLOOR}"
+        if recall < RECALL_FLOOR
+        else None,
+    ]
+    return [fault for fault in faults if fault]
+
+
+def candidates(
+    corpus: str, ledger: Ledger, warehouse: Warehouse, encoders: Iterable[str]
+) -> list[Candidate]:
+    """Indexes of a corpus whose evaluation is of the index as it is now."""
+    found = []
+    for encoder in encoders:
+        key = f"{corpus}|{encoder}"
+        index = ledger.latest("vector_index", key)
+        evaluation = ledger.latest("retrieval_evaluation", key)
+        measured = evaluation.upstream.get(f"vector_index/{key}") if evaluation else None
+        if index and evaluation and measured and measured.digest == index.digest:
+            scored = qualities(warehouse, corpus, encoder)
+            found.append(Candidate(encoder, index, evaluation, scored))
+    return found
+
+
+def served_scores(served: Served | None, ledger: Ledger, warehouse: Warehouse) -> dict[str, float]:
+    """nDCG@10 of each query in the index that is served, as it was when it was published."""
+    if served is None:
+        return {}
+    for name, link in ledger.get(served.record).upstream.items():
+        if name.startswith("retrieval_evaluation/") and name.endswith(f"|{served.encoder}"):
+            evaluation = ledger.get(link.record)
+            corpus, encoder = corpus_and_encoder(evaluation.partition)
+            found = qualities(warehouse, corpus, encoder, evaluation.snapshot)
+            if served.retriever in found:
+                return dict(found[served.retriever].ndcg_10)
+    return {}
+
+
+def drop_unserved(corpus: str, vectors: VectorStore, keep: Iterable[str]) -> list[str]:
+    """Remove a corpus's collections but those served, served before, and in `keep`."""
+    ends = (vectors.served(corpus), vectors.previous(corpus))
+    kept = {*keep, *(served.collection for served in ends if served)}
+    gone = [n for n in vectors.collections() if n.split(".")[0] == corpus and n not in kept]
+    for name in gone:
+        vectors.drop(name)
+    return gone
+
+
+def _mean(option: Choice) -> float:
+    scores = option[0].scores(option[1])
+    return sum(scores.values()) / len(scores) if scores else -1.0
+
+
+def _is(option: Choice, served: Served) -> bool:
+    return option[0].encoder == served.encoder and option[1] == served.retriever

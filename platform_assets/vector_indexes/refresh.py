@@ -1,0 +1,128 @@
+"""Builds the collection of a corpus and encoder: a clone of the last one and the difference."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.provenance import sha256_text
+from platform_assets.reconcile import Report, diff, fingerprints, waves
+from platform_assets.tables import digest_of_rows
+from resources.vector_store import Point, VectorStore
+from resources.warehouse import Warehouse
+
+WAVE_POINTS = 2_048
+"""Points stored durably at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSource:
+    """What a collection is made of."""
+
+    corpus: str
+    encoder: str
+    encoder_digest: str
+    dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIndex:
+    """A finished collection and how it came about."""
+
+    collection: str
+    digest: str
+    report: Report
+
+
+def point_fingerprint(source: IndexSource, chunk_digest: str) -> str:
+    """Digest of everything a point is made of."""
+    return sha256_text(f"{chunk_digest}|{source.encoder_digest}")
+
+
+def collection_name(source: IndexSource, digest: str) -> str:
+    """Name of a collection: corpus, encoder and the digest of its content."""
+    return f"{source.corpus}.{source.encoder}.{digest[:16]}"
+
+
+def refresh(
+    source: IndexSource, warehouse: Warehouse, vectors: VectorStore, last: str | None
+) -> BuiltIndex:
+    """Build the collection for the current chunks and embeddings unless it is there already.
+
+    Args:
+        source: What to index.
+        warehouse: Chunks and embeddings.
+        vectors: The vector database.
+        last: Collection to start from, by the same encoder; None to begin empty.
+    """
+    scope = {"corpus": source.corpus}
+    chunks = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"]).to_pylist()
+    wanted = {
+        row["chunk_id"]: point_fingerprint(source, row["digest"])
+        for row in sorted(chunks, key=itemgetter("chunk_id"))
+    }
+    digest = digest_of_rows(wanted.items())
+    name = collection_name(source, digest)
+    report = Report(rows=len(wanted))
+    if name not in vectors.collections():
+        with vectors.build(name, source.dimensions, clone_from=last) as builder:
+            plan = diff(_side(wanted), _side(builder.fingerprints()))
+            report.added, report.changed = len(plan.added), len(plan.changed)
+            report.removed = report.work.deleted = len(plan.removed)
+            builder.delete(plan.removed)
+            stale = set(plan.stale)
+            weights = Counter(row["doc_id"] for row in chunks if row["chunk_id"] in stale)
+            for doc_ids in waves(weights, WAVE_POINTS, warehouse.bucket):
+                points = list(_points(source, warehouse, doc_ids, stale))
+                builder.upsert(points)
+                report.work.upserted += len(points)
+            builder.finish()
+    return BuiltIndex(name, digest, report)
+
+
+def _side(points: Mapping[str, str]) -> pa.Table:
+    return fingerprints(list(points), list(points.values()))
+
+
+def _points(
+    source: IndexSource, warehouse: Warehouse, doc_ids: Sequence[str], stale: AbstractSet[str]
+) -> Iterator[Point]:
+    corpus = {"corpus": source.corpus}
+    columns = ["chunk_id", "doc_id", "key", "text", "page", "heading_path", "digest"]
+    chunks = warehouse.scan(CHUNKS, corpus, columns, doc_ids).to_pylist()
+    scope = corpus | {"encoder": source.encoder, "encoder_digest": source.encoder_digest}
+    rows = warehouse.scan(EMBEDDINGS, scope, ["chunk_id", "vector"], doc_ids)
+    ids, values = rows.column("chunk_id").to_pylist(), rows.column("vector").to_numpy()
+    vectors = dict(zip(ids, values, strict=True))
+    for chunk in chunks:
+        if chunk["chunk_id"] not in stale:
+            continue
+        if chunk["chunk_id"] not in vectors:
+            raise LookupError(
+                f"a chunk of {chunk['key']} has no embedding by {source.encoder}: "
+                "materialise embeddings before vector_index"
+            )
+        yield _point(source, chunk, vectors[chunk["chunk_id"]])
+
+
+def _point(source: IndexSource, chunk: dict[str, Any], vector: Sequence[float]) -> Point:
+    heading = chunk["heading_path"]
+    return Point(
+        point_id=chunk["chunk_id"],
+        fingerprint=point_fingerprint(source, chunk["digest"]),
+        vector=vector,
+        text=chunk["text"],
+        sparse_text="\n".join([*heading, chunk["text"]]),
+        payload={
+            "doc_id": chunk["doc_id"],
+            "key": chunk["key"],
+            "page": chunk["page"],
+            "heading": heading,
+        },
+    )

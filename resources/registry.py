@@ -1,0 +1,144 @@
+"""The registry: which system serves a layer, by the scheme of the layer's URL.
+
+Here: one short function for each system and one table that lists them.
+Not here: the systems themselves; each is imported only when its scheme is asked for.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from resources.settings import VARIABLES, Settings, redacted
+
+if TYPE_CHECKING:
+    from resources.encoding import EncodingBackend
+    from resources.model_hub import ModelHub
+    from resources.object_store import ObjectStore
+    from resources.parsing import DocumentParser
+    from resources.tracking import Tracking
+    from resources.training import Trainer
+    from resources.vector_store import VectorStore
+    from resources.warehouse import Warehouse
+
+Factory = Callable[[str, Settings], Any]
+
+
+def connect_lake(settings: Settings) -> "ObjectStore":
+    """The data lake's bucket."""
+    store: ObjectStore = _connect("lake", settings)
+    return store
+
+
+def connect_warehouse(settings: Settings) -> "Warehouse":
+    """The Iceberg tables."""
+    warehouse: Warehouse = _connect("catalog", settings)
+    return warehouse
+
+
+def connect_vectors(settings: Settings) -> "VectorStore":
+    """The vector database."""
+    store: VectorStore = _connect("vectors", settings)
+    return store
+
+
+def connect_tracking(settings: Settings) -> "Tracking":
+    """Experiment tracking and the model registry."""
+    tracking: Tracking = _connect("tracking", settings)
+    return tracking
+
+
+def connect_trainer(settings: Settings) -> "Trainer":
+    """The training engine."""
+    trainer: Trainer = _connect("trainer", settings)
+    return trainer
+
+
+def connect_hub(settings: Settings) -> "ModelHub":
+    """Where base models come from."""
+    hub: ModelHub = _connect("hub", settings)
+    return hub
+
+
+def connect_parser(settings: Settings) -> "DocumentParser":
+    """The document parsers, on the engine for data-parallel work."""
+    parser: DocumentParser = _connect("engine", settings)
+    return parser
+
+
+@lru_cache(maxsize=1)
+def connect_encoding() -> "EncodingBackend":
+    """The inference system that loads encoders."""
+    from resources.encoding.openvino import OpenVinoBackend
+
+    return OpenVinoBackend()
+
+
+def _obstore(url: str, _: Settings) -> Any:
+    from resources.object_store.obstore import ObstoreObjectStore
+
+    return ObstoreObjectStore(url)
+
+
+def _sql_catalog(url: str, settings: Settings) -> Any:
+    from resources.warehouse.iceberg import IcebergWarehouse, open_sql_catalog
+
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return IcebergWarehouse(open_sql_catalog(url, f"{settings.lake}/_lakeloom/warehouse"))
+
+
+def _qdrant_edge(url: str, _: Settings) -> Any:
+    from resources.vector_store.qdrant_edge import EdgeStore
+
+    return EdgeStore(Path(unquote(urlsplit(url).path)))
+
+
+def _mlflow(url: str, settings: Settings) -> Any:
+    from resources.tracking.mlflow import MlflowTracking
+
+    return MlflowTracking(url, str(settings.home / "mlflow"))
+
+
+def _accelerate(_: str, __: Settings) -> Any:
+    from resources.training.accelerate import AccelerateTrainer
+
+    return AccelerateTrainer()
+
+
+def _package_hub(_: str, __: Settings) -> Any:
+    from resources.model_hub.package import PackageHub
+
+    return PackageHub()
+
+
+def _local_parser(_: str, __: Settings) -> Any:
+    from resources.parsing.pool import GuardedParser
+
+    return GuardedParser()
+
+
+SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
+    "lake": dict.fromkeys(("file", "s3", "gs", "az"), _obstore),
+    "catalog": dict.fromkeys(("sqlite", "postgresql"), _sql_catalog),
+    "vectors": {"edge": _qdrant_edge},
+    "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),
+    "engine": {"local": _local_parser},
+    "trainer": {"accelerate": _accelerate},
+    "hub": {"package": _package_hub},
+}
+"""Layer -> scheme -> system. A new system is a file of its own and one entry here."""
+
+
+@lru_cache(maxsize=32)
+def _connect(layer: str, settings: Settings) -> Any:
+    url = str(getattr(settings, layer))
+    scheme = urlsplit(url).scheme.split("+")[0]
+    systems = SYSTEMS[layer]
+    if scheme not in systems:
+        known = ", ".join(f"{name}://" for name in systems)
+        raise ValueError(
+            f"{VARIABLES[layer]}={redacted(url)!r} names no known system: begin it with {known}"
+        )
+    return systems[scheme](url, settings)

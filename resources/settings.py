@@ -1,0 +1,73 @@
+"""Settings: one environment variable a layer, a URL with a default that needs no server.
+
+Here: reading the environment. Not here: opening anything (resources/registry.py does that).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+VARIABLES: dict[str, str] = {
+    "lake": "LAKELOOM_LAKE",
+    "catalog": "LAKELOOM_CATALOG",
+    "vectors": "LAKELOOM_VECTORS",
+    "tracking": "LAKELOOM_TRACKING",
+    "engine": "LAKELOOM_ENGINE",
+    "trainer": "LAKELOOM_TRAINER",
+    "hub": "LAKELOOM_HUB",
+}
+"""Layer -> environment variable that picks its system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the platform's state lies and which system serves each layer."""
+
+    home: Path
+    lake: str
+    catalog: str
+    vectors: str
+    tracking: str
+    engine: str
+    trainer: str
+    hub: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Settings of this process; every variable has a default under `LAKELOOM_HOME`."""
+        env = os.environ if env is None else env
+        default_home = Path(__file__).resolve().parent.parent / ".lakeloom"
+        home = Path(env.get("LAKELOOM_HOME") or default_home).expanduser().absolute()
+        defaults = {
+            "lake": f"file://{home}/lake",
+            "catalog": f"sqlite:///{home}/catalog.db",
+            "vectors": f"edge://{home}/vectors",
+            "tracking": f"sqlite:///{home}/mlflow.db",
+            "engine": "local://",
+            "trainer": "accelerate://",
+            "hub": "package://",
+        }
+        urls = {
+            layer: env.get(variable) or defaults[layer] for layer, variable in VARIABLES.items()
+        }
+        return cls(home, **urls)
+
+    @property
+    def cache(self) -> Path:
+        """Folder for what can be made again: downloaded checkpoints, unfinished trainings."""
+        return self.home / "cache"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of Dagster's own state, shared by the CLI, the UI and the daemon."""
+        return self.home / "dagster"
+
+
+def redacted(url: str) -> str:
+    """The URL without user, password and query, fit for logs and errors."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))

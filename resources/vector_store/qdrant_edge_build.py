@@ -1,0 +1,188 @@
+"""Building a shard so that a crash loses at most the wave being written.
+
+Here: the workspace of a build, its lock, waves, taking up what a crash left, finishing.
+Not here: which collections are finished (qdrant_edge), the engine's requests (qdrant_edge_shard).
+
+    shard/      the shard under construction; moved away as a whole when it is finished
+    wave.json   ids of the wave being written, there only while it is
+    new/        the empty shard, or the copy of a collection, to start from, until it is complete
+    lock        held while a build or a drop is under way
+    dropped/    a finished collection on its way out
+"""
+
+import fcntl
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from resources.vector_store import Point
+from resources.vector_store import records as r
+from resources.vector_store.alias_files import fsync, replace_file
+from resources.vector_store.qdrant_edge_shard import (
+    create_shard,
+    dimensions_of,
+    fingerprints,
+    load_shard,
+)
+from resources.vector_store.sparse_copy import copy_tree
+
+if TYPE_CHECKING:
+    from qdrant_edge import EdgeShard, UpdateOperation
+
+_log = logging.getLogger(__name__)
+
+
+class EdgeBuilder:
+    """A shard under construction. Its lock is held until `finish`, the end of `with`, or death."""
+
+    def __init__(
+        self, workspace: "Workspace", shard: "EdgeShard", dimensions: int, target: Path
+    ) -> None:
+        self._workspace = workspace
+        self._shard = shard
+        self._dimensions = dimensions
+        self._target = target
+        self._undo_broken_wave()
+
+    def __enter__(self) -> Self:
+        """Return the builder itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let the shard and the lock go; an unfinished build stays, to be taken up again."""
+        self._shard.close()
+        self._workspace.unlock()
+
+    def fingerprints(self) -> dict[str, str]:
+        """Point id -> fingerprint of every point already stored."""
+        return fingerprints(self._shard)
+
+    def upsert(self, points: Iterable[Point]) -> None:
+        """Store one wave of points durably."""
+        import qdrant_edge as q
+
+        wave = r.check_wave(points, self._dimensions)
+        sparse = r.bm25().embed_document
+        stored = [
+            q.Point(
+                p.point_id,
+                {r.DENSE: [float(x) for x in p.vector], r.BM25: sparse(p.sparse_text)},
+                r.stored_payload(p),
+            )
+            for p in wave
+        ]
+        self._apply(q.UpdateOperation.upsert_points(stored), [p.point_id for p in wave])
+
+    def delete(self, point_ids: Sequence[str]) -> None:
+        """Remove points durably; ids that are not there are passed over."""
+        import qdrant_edge as q
+
+        self._apply(q.UpdateOperation.delete_points(list(point_ids)), list(point_ids))
+
+    def _apply(self, operation: "UpdateOperation", point_ids: list[str]) -> None:
+        if not point_ids:
+            return
+        replace_file(self._workspace.wave, json.dumps(point_ids))
+        self._shard.update(operation)
+        self._shard.flush()
+        self._workspace.wave.unlink()
+
+    def _undo_broken_wave(self) -> None:
+        """Delete the points of a wave that a crash cut off: any of them may be half written."""
+        try:
+            point_ids = json.loads(self._workspace.wave.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        self.delete(point_ids)
+
+    def finish(self) -> None:
+        """Build the approximate index, then move the shard to the finished ones.
+
+        The engine tidies a shard when it is first opened again. That is done here, before anyone
+        reads it, so that readers in several processes change no byte under each other.
+        """
+        self._shard.optimize()
+        self._shard.flush()
+        self._shard.close()
+        load_shard(self._workspace.shard).close()
+        self._workspace.move_to(self._target)
+
+
+class Workspace:
+    """The folder of one build, locked against a second builder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.shard = folder / "shard"
+        self.wave = folder / "wave.json"
+        self._lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.unlock()
+            raise RuntimeError(
+                f"collection {folder.name} is being built by another run: wait for it to end"
+            ) from None
+
+    def unlock(self) -> None:
+        """Let others build; calling it again does nothing."""
+        self._lock.close()
+
+    def clear(self) -> None:
+        """Delete what a build or a drop left in the folder."""
+        for left in ("shard", "new", "dropped"):
+            shutil.rmtree(self.folder / left, ignore_errors=True)
+        self.wave.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the folder and let the lock go."""
+        shutil.rmtree(self.folder)
+        self.unlock()
+
+    def move_to(self, target: Path) -> None:
+        """Make the shard a finished collection, atomically and durably."""
+        for path in (*self.shard.rglob("*"), self.shard):
+            fsync(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.shard.rename(target)
+        fsync(target.parent)
+        self.remove()
+
+
+def shard_for(workspace: Workspace, dimensions: int, source: Path | None) -> "EdgeShard":
+    """The shard that a crash left behind, or else a new one with the points of `source`."""
+    return _take_up(workspace, dimensions) or _begin(workspace, dimensions, source)
+
+
+def _take_up(workspace: Workspace, dimensions: int) -> "EdgeShard | None":
+    """The shard that a crash left behind, if it can be used."""
+    if dimensions_of(workspace.shard) != dimensions:
+        return None
+    shutil.rmtree(workspace.shard / "temp_segments", ignore_errors=True)  # of a broken optimize()
+    try:
+        return load_shard(workspace.shard)
+    except RuntimeError:
+        _log.warning("building %s begins anew: its shard is damaged", workspace.folder.name)
+        return None
+
+
+def _begin(workspace: Workspace, dimensions: int, source: Path | None) -> "EdgeShard":
+    """A new shard, with the points of `source` if it fits."""
+    workspace.clear()
+    fresh = workspace.folder / "new"
+    if source is None or dimensions_of(source) != dimensions:
+        create_shard(fresh, dimensions)
+    else:
+        copy_tree(source, fresh)
+    fresh.rename(workspace.shard)
+    return load_shard(workspace.shard)

@@ -1,0 +1,153 @@
+"""One shard of the embedded Qdrant engine, as a collection.
+
+Here: how points, filters and searches are put to the engine.
+Not here: folders, building and publishing (qdrant_edge).
+
+Shards have no write-ahead log: without one any number of processes may open a shard that nobody
+writes to (opening rewrites a few small files with the bytes they hold already), and what is
+written is durable once `flush` returns.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resources.encoding import Vectors
+from resources.vector_store import Hit, Retriever, SearchFilter
+from resources.vector_store import records as r
+
+if TYPE_CHECKING:
+    from qdrant_edge import EdgeShard, Filter
+
+_PAGE = 10_000
+
+
+def create_shard(path: Path, dimensions: int) -> None:
+    """Write an empty shard with its payload indexes."""
+    import qdrant_edge as q
+
+    path.mkdir(parents=True)
+    config = q.EdgeConfig(
+        vectors={r.DENSE: q.EdgeVectorParams(size=dimensions, distance=q.Distance.Cosine)},
+        sparse_vectors={r.BM25: q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
+        hnsw_config=q.HnswIndexConfig(
+            m=r.HNSW_M, ef_construct=r.HNSW_EF_CONSTRUCT, full_scan_threshold=r.EXACT_BELOW_KB
+        ),
+        optimizers=q.EdgeOptimizersConfig(
+            default_segment_number=1, indexing_threshold=r.EXACT_BELOW_KB
+        ),
+        wal_enabled=False,
+    )
+    shard = q.EdgeShard.create(str(path), config)
+    for field, prefix in (("key", True), ("heading", False)):
+        index = q.KeywordIndexParams(prefix=prefix, enable_hnsw=False)
+        shard.update(q.UpdateOperation.create_field_index(field, index))
+    shard.flush()
+    shard.close()
+
+
+def load_shard(path: Path) -> "EdgeShard":
+    """Open a shard.
+
+    Raises:
+        RuntimeError: its files are damaged.
+    """
+    from qdrant_edge import EdgeShard
+
+    try:
+        return EdgeShard.load(str(path))
+    except Exception as error:
+        raise RuntimeError(f"{path} is damaged, drop it and build it anew: {error}") from error
+
+
+def dimensions_of(path: Path) -> int | None:
+    """Length of a shard's dense vectors; None if there is no readable shard."""
+    try:
+        config = json.loads((path / "edge_config.json").read_text(encoding="utf-8"))
+        return int(config["vectors"][r.DENSE]["size"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def fingerprints(shard: "EdgeShard") -> dict[str, str]:
+    """Point id -> fingerprint of every point of a shard."""
+    from qdrant_edge import ScrollRequest
+
+    found: dict[str, str] = {}
+    offset = None
+    while True:
+        records, offset = shard.scroll(
+            ScrollRequest(offset=offset, limit=_PAGE, with_payload=["fingerprint"])
+        )
+        found.update((str(x.id), (x.payload or {})["fingerprint"]) for x in records)
+        if offset is None:
+            return found
+
+
+class EdgeCollection:
+    """A finished shard, open for reading."""
+
+    def __init__(self, shard: "EdgeShard", dimensions: int) -> None:
+        self._shard = shard
+        self._dimensions = dimensions
+
+    def fingerprints(self) -> dict[str, str]:
+        """Point id -> fingerprint of every point."""
+        return fingerprints(self._shard)
+
+    def search(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> list[Hit]:
+        """Best hits first.
+
+        Raises:
+            ValueError: the query vector is missing or has another length than the collection's.
+        """
+        import qdrant_edge as q
+
+        query = r.check_query(vector, retriever, self._dimensions)
+        dense = q.Query.Nearest(query, r.DENSE)
+        sparse = q.Query.Nearest(r.bm25().embed_query(text), r.BM25)
+        params = q.SearchParams(hnsw_ef=r.HNSW_EF_SEARCH, exact=exact)
+        common: dict[str, Any] = {"filter": _filter(where), "params": params}
+        if retriever is Retriever.HYBRID:
+            depth = max(limit, r.CANDIDATES)
+            branches = [q.Prefetch(depth, query=branch, **common) for branch in (dense, sparse)]
+            fusion: Any = q.Fusion.Rrf(r.RRF_K)
+            request = q.QueryRequest(limit, query=fusion, prefetches=branches, with_payload=True)
+        else:
+            single = dense if retriever is Retriever.DENSE else sparse
+            request = q.QueryRequest(limit, query=single, with_payload=True, **common)
+        return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in self._shard.query(request))
+
+    def vectors(self, point_ids: Sequence[str]) -> Vectors:
+        """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.
+
+        Raises:
+            LookupError: a point is not in the collection.
+        """
+        records = self._shard.retrieve(list(point_ids), with_payload=False, with_vector=[r.DENSE])
+        vectors: Any = {str(x.id): x.vector for x in records}
+        stored = {point_id: vector[r.DENSE] for point_id, vector in vectors.items()}
+        return r.dense_rows(stored, point_ids, self._dimensions)
+
+
+def _filter(where: SearchFilter | None) -> "Filter | None":
+    import qdrant_edge as q
+
+    if where is None:
+        return None
+    conditions: list[Any] = []
+    if where.key_prefix is not None:
+        conditions.append(q.FieldCondition("key", q.MatchPrefix(where.key_prefix)))
+    if where.heading is not None:
+        conditions.append(q.FieldCondition("heading", q.MatchValue(where.heading)))
+    return q.Filter(must=conditions)

@@ -1,0 +1,140 @@
+"""The warehouse on Apache Iceberg through pyiceberg.
+
+Here: tables, scans and atomic replacement of groups of rows. Not here: what the tables mean.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from resources.warehouse import Scope, TableSpec
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.table import DataScan, Table
+
+NAMESPACE = "lakeloom"
+BUCKETS = 16
+PROPERTIES = {
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "write.parquet.compression-codec": "zstd",
+}
+
+
+class IcebergWarehouse:
+    """Iceberg tables in one namespace of a catalog."""
+
+    def __init__(self, catalog: "Catalog") -> None:
+        self._catalog = catalog
+        catalog.create_namespace_if_not_exists(NAMESPACE)
+
+    def snapshot(self, table: TableSpec) -> str | None:
+        """Id of the table's current snapshot."""
+        current = self._table(table).current_snapshot()
+        return str(current.snapshot_id) if current else None
+
+    def scan(
+        self,
+        table: TableSpec,
+        scope: Scope,
+        columns: Sequence[str] | None = None,
+        groups: Sequence[str] | None = None,
+        snapshot: str | None = None,
+    ) -> pa.Table:
+        """Rows of one scope, optionally of some groups, optionally as of a snapshot."""
+        rows = self._scan(table, scope, columns, groups, snapshot).to_arrow()
+        return rows.cast(_selected(table.schema, columns))
+
+    def batches(
+        self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Like `scan`, streamed."""
+        schema = _selected(table.schema, columns)
+        for batch in self._scan(table, scope, columns, None, None).to_arrow_batch_reader():
+            yield pa.RecordBatch.from_arrays(
+                [batch.column(field.name).cast(field.type) for field in schema], schema=schema
+            )
+
+    def replace(self, table: TableSpec, scope: Scope, groups: Iterable[str], rows: pa.Table) -> str:
+        """In one commit: remove the rows of `groups` in `scope`, add `rows`."""
+        gone = sorted(set(groups))
+        iceberg = self._table(table)
+        with iceberg.transaction() as transaction:
+            if gone:
+                transaction.delete(_filter(scope, table.group, gone))
+            if rows.num_rows:
+                transaction.append(rows.select(table.schema.names).cast(table.schema))
+        return self.snapshot(table) or ""
+
+    def bucket(self, group: str) -> int:
+        """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
+        from pyiceberg.transforms import BucketTransform
+        from pyiceberg.types import StringType
+
+        return int(BucketTransform(BUCKETS).transform(StringType())(group) or 0)
+
+    def _table(self, table: TableSpec) -> "Table":
+        from pyiceberg.exceptions import NoSuchTableError
+
+        identifier = f"{NAMESPACE}.{table.name}"
+        try:
+            return self._catalog.load_table(identifier)
+        except NoSuchTableError:
+            return self._create(identifier, table)
+
+    def _create(self, identifier: str, table: TableSpec) -> "Table":
+        from pyiceberg.transforms import BucketTransform, IdentityTransform
+
+        created = self._catalog.create_table_if_not_exists(
+            identifier, table.schema, properties={**PROPERTIES, "comment": table.comment}
+        )
+        if created.spec().is_unpartitioned():
+            with created.update_spec() as spec:
+                for column in table.scope:
+                    spec.add_field(column, IdentityTransform(), column)
+                spec.add_field(table.group, BucketTransform(BUCKETS), f"{table.group}_bucket")
+        return self._catalog.load_table(identifier)
+
+    def _scan(
+        self,
+        table: TableSpec,
+        scope: Scope,
+        columns: Sequence[str] | None,
+        groups: Sequence[str] | None,
+        snapshot: str | None,
+    ) -> "DataScan":
+        return self._table(table).scan(
+            row_filter=_filter(scope, table.group, groups),
+            selected_fields=tuple(columns or ("*",)),
+            snapshot_id=int(snapshot) if snapshot else None,
+        )
+
+
+def _selected(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in columns or schema.names])
+
+
+def _filter(
+    scope: Mapping[str, str], group: str, groups: Sequence[str] | None
+) -> "BooleanExpression":
+    from pyiceberg import expressions
+
+    typed: Any = expressions  # pyiceberg's stubs do not know its own positional arguments
+    terms = [typed.EqualTo(name, value) for name, value in scope.items()]
+    if groups is not None:
+        terms.append(typed.In(group, set(groups)))
+    everything: BooleanExpression = expressions.AlwaysTrue()
+    return reduce(typed.And, terms, everything)
+
+
+def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
+    """A catalog in SQLite or Postgres whose tables lie under the `warehouse` location."""
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    return SqlCatalog(NAMESPACE, uri=uri, warehouse=warehouse)

@@ -1,0 +1,1 @@
+"""What starts runs without a person: bucket uploads, schedules, failures."""

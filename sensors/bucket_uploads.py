@@ -1,0 +1,92 @@
+"""The bucket sensor: sees what was added, overwritten or deleted in the lake, by polling.
+
+Here: the comparison of listings, and what is requested. Its cursor holds one digest a corpus,
+whatever the number of objects; the manifest (raw_objects) stays the truth.
+Not here: what becomes of the objects (platform_assets).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.partitions import CORPUS_NAME, corpora
+from platform_assets.provenance import Ledger
+from resources.object_store import ObjectStore
+
+UPLOAD_ASSETS = ("raw_objects", "documents", "chunks", "queries")
+"""What a run for an upload materialises; automation conditions carry on from there."""
+POLL_SECONDS = int(os.environ.get("LAKELOOM_POLL_SECONDS", "30"))
+_MODULUS = 2**256
+
+Cursor = Mapping[str, tuple[str, int]]
+"""Corpus -> digest of its listing, and how often that has changed."""
+
+
+def listing_digest(lake: ObjectStore, corpus: str) -> str:
+    """Digest of (key, etag, size) of every object of a corpus, in constant memory.
+
+    Listings come in no promised order, so the objects' hashes are added up (a multiset hash,
+    Clarke et al. 2003).
+    """
+    total = 0
+    for item in lake.objects(f"{corpus}/"):
+        seen = f"{item.key}\x1f{item.etag}\x1f{item.size}".encode()
+        total = (total + int.from_bytes(hashlib.sha256(seen).digest(), "big")) % _MODULUS
+    return f"{total:064x}"
+
+
+def changed(lake: ObjectStore, before: Cursor) -> dict[str, tuple[str, int]]:
+    """Corpora whose listing is not the one seen before, those that are gone included."""
+    names = {name for name in lake.prefixes() if CORPUS_NAME.fullmatch(name)}
+    found = {}
+    for corpus in sorted(names | before.keys()):
+        digest = listing_digest(lake, corpus)
+        seen, times = before.get(corpus, ("", 0))
+        if digest != seen:
+            found[corpus] = (digest, times + 1)
+    return found
+
+
+@dg.sensor(
+    target=dg.AssetSelection.assets(*UPLOAD_ASSETS, "checkpoints"),
+    minimum_interval_seconds=POLL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def bucket_uploads(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.SensorResult:
+    """Request a run for each corpus whose objects changed; add the partition of a new one."""
+    before = {name: (seen[0], seen[1]) for name, seen in json.loads(context.cursor or "{}").items()}
+    found = changed(lake, before)
+    known = set(context.instance.get_dynamic_partitions(corpora.name or ""))
+    new = sorted(found.keys() - known)
+    requests = [
+        dg.RunRequest(
+            run_key=f"{corpus}:{times}:{digest}",
+            partition_key=corpus,
+            asset_selection=[dg.AssetKey(asset) for asset in UPLOAD_ASSETS],
+        )
+        for corpus, (digest, times) in found.items()
+    ]
+    if found:
+        requests += _pretrained(Ledger(lake))
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[corpora.build_add_request(new)] if new else [],
+        cursor=json.dumps({**before, **found}),
+    )
+
+
+def _pretrained(ledger: Ledger) -> Iterator[dg.RunRequest]:
+    """Encoders that need no training and have no checkpoint yet."""
+    for recipe in load_recipes().values():
+        if recipe.training is None and ledger.latest("checkpoints", recipe.name) is None:
+            yield dg.RunRequest(
+                run_key=f"checkpoint:{recipe.name}:{recipe.digest}",
+                partition_key=recipe.name,
+                asset_selection=[dg.AssetKey("checkpoints")],
+            )

@@ -1,0 +1,367 @@
+"""One suite for every vector store: the embedded engine, and the server's adapter.
+
+No server is at hand, so the adapter runs on its client's local mode; the test ids say so.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from resources.vector_store import (
+    Collection,
+    Point,
+    Retriever,
+    SearchFilter,
+    Served,
+    VectorStore,
+)
+from resources.vector_store.qdrant_edge import EdgeStore
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*[Ll]ocal")
+
+DIMENSIONS = 8
+WORDS = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel"]
+
+
+@pytest.fixture(params=["embedded", "server-adapter-on-local-mode"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorStore]:
+    if request.param == "embedded":
+        yield EdgeStore(tmp_path / "vectors")
+        return
+    from qdrant_client import QdrantClient
+
+    from resources.vector_store.qdrant_server import ServerStore
+
+    client = QdrantClient(path=str(tmp_path / "local"))
+    yield ServerStore(client)
+    client.close()
+
+
+def point(number: int, text: str | None = None) -> Point:
+    """Point `number` points along axis `number`, with a little of the next axis."""
+    vector = np.zeros(DIMENSIONS, dtype=np.float32)
+    vector[number % DIMENSIONS] = 1.0
+    vector[(number + 1) % DIMENSIONS] = 0.1
+    text = text if text is not None else f"{WORDS[number % 8]} document {number}"
+    heading = ["Guide", f"Part {number % 2}"]
+    payload: dict[str, str | int | list[str] | None] = {
+        "doc_id": f"d{number}",
+        "key": f"docs/part{number % 2}/{number}.md",
+        "page": number if number % 2 else None,
+        "heading": heading,
+    }
+    row = (vector / np.linalg.norm(vector)).tolist()
+    return Point(point_id(number), f"f{number}:{text}", row, text, text, payload)
+
+
+def point_id(number: int) -> str:
+    return str(UUID(int=number + 1))
+
+
+def axis(number: int) -> list[float]:
+    return np.eye(DIMENSIONS, dtype=np.float32)[number].tolist()  # type: ignore[no-any-return]
+
+
+def built(store: VectorStore, name: str, numbers: range = range(8)) -> Collection:
+    with store.build(name, DIMENSIONS) as builder:
+        builder.upsert(point(n) for n in numbers)
+        builder.finish()
+    return store.open(name)
+
+
+def contents(collection: Collection) -> dict[str, object]:
+    """Everything a reader can learn of each point."""
+    fingerprints = collection.fingerprints()
+    rows = collection.vectors(sorted(fingerprints))
+    query = [1.0] * DIMENSIONS
+    hits = collection.search(query, "", Retriever.DENSE, 1000, exact=True)
+    assert len(hits) == len(fingerprints)
+    stored = {h.point_id: (h.text, h.payload) for h in hits}
+    return {
+        x: (fingerprints[x], row.tolist(), stored[x])
+        for x, row in zip(sorted(fingerprints), rows, strict=True)
+    }
+
+
+def test_a_finished_collection_is_listed_and_read(store: VectorStore) -> None:
+    assert store.collections() == []
+    collection = built(store, "b")
+    built(store, "a", range(2))
+    assert store.collections() == ["a", "b"]
+    assert collection.fingerprints() == {point_id(n): point(n).fingerprint for n in range(8)}
+    wanted = [point_id(5), point_id(0)]
+    expected = np.asarray([point(5).vector, point(0).vector], dtype=np.float32)
+    rows = collection.vectors(wanted)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, expected, atol=1e-6)
+    assert collection.vectors([]).shape == (0, DIMENSIONS)
+
+
+def test_an_unknown_point_has_no_vector(store: VectorStore) -> None:
+    with pytest.raises(LookupError, match=point_id(99)):
+        built(store, "a").vectors([point_id(1), point_id(99)])
+
+
+def test_nothing_is_read_before_it_is_finished(store: VectorStore) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        builder.upsert([point(1)])
+        assert store.collections() == []
+        with pytest.raises(LookupError, match="no finished collection a"):
+            store.open("a")
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_dense_search_ranks_by_cosine(store: VectorStore, exact: bool) -> None:
+    hits = built(store, "a").search(axis(3), "", Retriever.DENSE, 3, exact=exact)
+    assert [h.point_id for h in hits[:2]] == [point_id(3), point_id(2)]
+    assert hits[0].score == pytest.approx(1 / np.sqrt(1.01), abs=1e-5)
+    assert hits[0].text == "delta document 3"
+    assert hits[0].payload == point(3).payload
+    assert len(hits) == 3
+
+
+def test_bm25_search_needs_no_vector_and_stems(store: VectorStore) -> None:
+    collection = built(store, "a")
+    hits = collection.search(None, "the HOTELS", Retriever.BM25, 5)
+    assert [h.point_id for h in hits] == [point_id(7)]
+    assert hits[0].score > 0
+
+
+def test_rare_words_weigh_more(store: VectorStore) -> None:
+    hits = built(store, "a").search(None, "document golf", Retriever.BM25, 8)
+    assert len(hits) == 8
+    assert hits[0].point_id == point_id(6)
+
+
+def test_bm25_reads_the_sparse_text(store: VectorStore) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        builder.upsert([replace(point(1), text="body", sparse_text="Installation body"), point(2)])
+        builder.finish()
+    hits = store.open("a").search(None, "installation", Retriever.BM25, 5)
+    assert [h.text for h in hits] == ["body"]
+
+
+def test_hybrid_search_adds_reciprocal_ranks(store: VectorStore) -> None:
+    collection = built(store, "a")
+    query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
+    hits = collection.search(query, "golf", Retriever.HYBRID, 8)
+    by_id = {h.point_id: h.score for h in hits}
+    dense = [h.point_id for h in collection.search(query, "", Retriever.DENSE, 8)]
+    expected = {x: 1 / (60 + rank) for rank, x in enumerate(dense)}
+    expected[point_id(6)] += 1 / 60
+    assert by_id == pytest.approx(expected)
+    assert hits[0].point_id == point_id(6)
+
+
+def test_a_query_of_stop_words_leaves_hybrid_to_the_vector(store: VectorStore) -> None:
+    collection = built(store, "a")
+    assert collection.search(None, "the of and", Retriever.BM25, 5) == []
+    hits = collection.search(axis(4), "the of and", Retriever.HYBRID, 3)
+    assert hits[0].point_id == point_id(4)
+
+
+@pytest.mark.parametrize("retriever", list(Retriever))
+@pytest.mark.parametrize(
+    ("where", "numbers"),
+    [
+        (None, set(range(8))),
+        (SearchFilter(), set(range(8))),
+        (SearchFilter(key_prefix="docs/"), set(range(8))),
+        (SearchFilter(key_prefix="docs/part1/"), {1, 3, 5, 7}),
+        (SearchFilter(key_prefix="docs/part1/3"), {3}),
+        (SearchFilter(key_prefix="part1"), set()),
+        (SearchFilter(heading="Guide"), set(range(8))),
+        (SearchFilter(heading="Part 0"), {0, 2, 4, 6}),
+        (SearchFilter(heading="Part"), set()),
+        (SearchFilter(key_prefix="docs/part1/", heading="Part 0"), set()),
+    ],
+)
+def test_filters(
+    store: VectorStore, retriever: Retriever, where: SearchFilter | None, numbers: set[int]
+) -> None:
+    hits = built(store, "a").search(axis(1), "document", retriever, 20, where)
+    assert {h.point_id for h in hits} == {point_id(n) for n in numbers}
+
+
+@pytest.mark.parametrize("retriever", [Retriever.DENSE, Retriever.HYBRID])
+@pytest.mark.parametrize("vector", [None, [1.0] * (DIMENSIONS + 1)])
+def test_a_query_vector_must_fit(
+    store: VectorStore, retriever: Retriever, vector: list[float] | None
+) -> None:
+    with pytest.raises(ValueError, match=f"needs a query vector of {DIMENSIONS} dimensions"):
+        built(store, "a").search(vector, "x", retriever, 5)
+
+
+@pytest.mark.parametrize("retriever", list(Retriever))
+def test_an_empty_collection_has_no_hits(store: VectorStore, retriever: Retriever) -> None:
+    collection = built(store, "a", range(0))
+    assert collection.fingerprints() == {}
+    assert collection.search(axis(0), "alpha", retriever, 5) == []
+
+
+def test_a_wave_with_a_bad_point_stores_nothing(store: VectorStore) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        with pytest.raises(ValueError, match="2 dimensions; the collection has 8"):
+            builder.upsert([point(1), replace(point(2), vector=[0.0, 1.0])])
+        assert builder.fingerprints() == {}
+
+
+def test_an_empty_wave_is_nothing(store: VectorStore) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        builder.upsert([])
+        builder.delete([])
+        assert builder.fingerprints() == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\x00", "日本語 テキスト", "e\u0301cole 🎉 \u202e\ufeff", "x" * 200_000]
+)
+def test_odd_text_comes_back_as_it_was(store: VectorStore, text: str) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        builder.upsert([point(1, text)])
+        builder.finish()
+    hits = store.open("a").search(axis(1), text, Retriever.HYBRID, 5)
+    assert [h.text for h in hits] == [text]
+
+
+def test_a_lone_surrogate_is_refused(store: VectorStore) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        with pytest.raises(ValueError, match="surrogates not allowed"):
+            builder.upsert([point(1), point(2, "\ud800")])
+        assert builder.fingerprints() == {}
+
+
+def test_upserting_again_replaces_everything(store: VectorStore) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        builder.upsert([point(1), point(2)])
+        builder.upsert([replace(point(5, "new words"), point_id=point_id(1))])
+        builder.finish()
+    collection = store.open("a")
+    assert collection.fingerprints()[point_id(1)] == "f5:new words"
+    np.testing.assert_allclose(collection.vectors([point_id(1)])[0], point(5).vector, atol=1e-6)
+    assert collection.search(None, "bravo", Retriever.BM25, 5) == []
+    assert [h.payload["key"] for h in collection.search(None, "words", Retriever.BM25, 5)] == [
+        "docs/part1/5.md"
+    ]
+
+
+def test_deleted_points_are_gone_and_unknown_ids_are_passed_over(store: VectorStore) -> None:
+    with store.build("a", DIMENSIONS) as builder:
+        builder.upsert(point(n) for n in range(4))
+        builder.delete([point_id(0), point_id(77)])
+        assert set(builder.fingerprints()) == {point_id(n) for n in (1, 2, 3)}
+        builder.finish()
+    hits = store.open("a").search(axis(0), "alpha document", Retriever.HYBRID, 10)
+    assert {h.point_id for h in hits} == {point_id(n) for n in (1, 2, 3)}
+
+
+def test_a_clone_with_the_difference_equals_a_fresh_build(store: VectorStore) -> None:
+    before = contents(built(store, "old"))
+    with store.build("new", DIMENSIONS, clone_from="old") as builder:
+        assert set(builder.fingerprints()) == {point_id(n) for n in range(8)}
+        builder.delete([point_id(0)])
+        builder.upsert([point(3, "changed"), point(9)])
+        builder.finish()
+    with store.build("fresh", DIMENSIONS) as builder:
+        builder.upsert([point(n) for n in (1, 2, 4, 5, 6, 7, 9)] + [point(3, "changed")])
+        builder.finish()
+    assert contents(store.open("new")) == contents(store.open("fresh"))
+    assert contents(store.open("old")) == before
+
+
+@pytest.mark.parametrize("clone_from", ["absent", "other-dimensions"])
+def test_a_clone_of_what_does_not_fit_starts_empty(store: VectorStore, clone_from: str) -> None:
+    with store.build("other-dimensions", 2) as builder:
+        builder.finish()
+    with store.build("a", DIMENSIONS, clone_from=clone_from) as builder:
+        assert builder.fingerprints() == {}
+        builder.upsert([point(1)])
+        builder.finish()
+    assert set(store.open("a").fingerprints()) == {point_id(1)}
+
+
+def test_an_abandoned_build_is_taken_up(store: VectorStore) -> None:
+    built(store, "old", range(4))
+    with store.build("a", DIMENSIONS, clone_from="old") as builder:
+        builder.delete([point_id(0)])
+        builder.upsert([point(5)])
+    with store.build("a", DIMENSIONS, clone_from="old") as builder:
+        assert set(builder.fingerprints()) == {point_id(n) for n in (1, 2, 3, 5)}
+
+
+def test_an_abandoned_build_of_other_dimensions_begins_anew(store: VectorStore) -> None:
+    with store.build("a", 2) as builder:
+        builder.upsert([replace(point(1), vector=[0.0, 1.0])])
+    with store.build("a", DIMENSIONS) as builder:
+        assert builder.fingerprints() == {}
+
+
+def test_a_finished_collection_is_not_built_again(store: VectorStore) -> None:
+    built(store, "a")
+    with pytest.raises(ValueError, match="a is finished and never changes"):
+        store.build("a", DIMENSIONS)
+    assert len(store.open("a").fingerprints()) == 8
+
+
+def test_dropping(store: VectorStore) -> None:
+    built(store, "a")
+    with store.build("b", DIMENSIONS) as builder:
+        builder.upsert([point(1)])
+    for name in ("a", "b", "absent"):
+        store.drop(name)
+    assert store.collections() == []
+    with pytest.raises(LookupError, match="no finished collection a"):
+        store.open("a")
+    for name in ("a", "b"):
+        with store.build(name, DIMENSIONS) as builder:
+            assert builder.fingerprints() == {}
+
+
+def test_an_alias_moves_only_by_switching_and_can_go_back(store: VectorStore) -> None:
+    first = Served("one", "minilm", Retriever.DENSE, "record-1")
+    second = Served("two", "minilm-tuned", Retriever.HYBRID, "record-2")
+    built(store, "one", range(2))
+    assert (store.served("corpus"), store.previous("corpus")) == (None, None)
+    store.switch("corpus", first)
+    assert (store.served("corpus"), store.previous("corpus")) == (first, None)
+    built(store, "two", range(3))
+    assert store.served("corpus") == first
+    store.switch("corpus", second)
+    store.switch("corpus", second)
+    assert (store.served("corpus"), store.previous("corpus")) == (second, first)
+    back = store.previous("corpus")
+    assert back is not None
+    assert len(store.open(back.collection).fingerprints()) == 2
+    store.switch("corpus", back)
+    assert (store.served("corpus"), store.previous("corpus")) == (first, second)
+    assert store.served("other") is None
+
+
+def test_an_alias_points_at_finished_collections_only(store: VectorStore) -> None:
+    with (
+        store.build("one", DIMENSIONS),
+        pytest.raises(LookupError, match="no finished collection one"),
+    ):
+        store.switch("corpus", Served("one", "minilm", Retriever.DENSE, "r"))
+    assert store.served("corpus") is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s: s.build("../up", 2),
+        lambda s: s.build("a", 2, clone_from="../up"),
+        lambda s: s.open("../up"),
+        lambda s: s.drop("../up"),
+        lambda s: s.served("../up"),
+        lambda s: s.previous("../up"),
+        lambda s: s.switch("../up", Served("a", "e", Retriever.DENSE, "r")),
+    ],
+)
+def test_names_are_slugs(store: VectorStore, call: Callable[[VectorStore], object]) -> None:
+    with pytest.raises(ValueError, match="cannot name a collection"):
+        call(store)

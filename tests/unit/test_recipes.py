@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from platform_assets.checkpoints.recipes import load_recipes
+
+TRAINED = """
+[tuned]
+base = "some-model"
+[tuned.training]
+corpora = ["packages"]
+negatives = 2
+min_pairs = 10
+steps = 3
+batch_size = 4
+learning_rate = 1e-5
+warmup_ratio = 0.1
+scale = 20
+max_tokens = 64
+seed = 1
+save_steps = 2
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "some.toml"
+    path.write_text(text)
+    return path
+
+
+def test_own_recipes_are_a_base_and_one_tuned_from_it() -> None:
+    recipes = load_recipes()
+    assert recipes["minilm"].training is None
+    assert recipes["minilm-tuned"].base == recipes["minilm"].base
+    assert recipes["minilm-tuned"].training is not None
+    assert len({recipe.digest for recipe in recipes.values()}) == len(recipes)
+
+
+def test_worker_is_told_the_hyperparameters_and_nothing_else(tmp_path: Path) -> None:
+    training = load_recipes(write(tmp_path, TRAINED))["tuned"].training
+    assert training is not None
+    assert training.hyperparameters() == {
+        "steps": 3,
+        "batch_size": 4,
+        "learning_rate": 1e-5,
+        "warmup_ratio": 0.1,
+        "scale": 20.0,
+        "max_tokens": 64,
+        "seed": 1,
+        "save_steps": 2,
+    }
+
+
+def test_digest_covers_every_field_and_not_the_spelling(tmp_path: Path) -> None:
+    digest = load_recipes(write(tmp_path, TRAINED))["tuned"].digest
+    spelled = TRAINED.replace("scale = 20", "scale = 20.0  # a comment")
+    assert load_recipes(write(tmp_path, spelled))["tuned"].digest == digest
+    changes = ('"some-model"', '"other"'), ("seed = 1", "seed = 2"), ('["packages"]', '"all"')
+    for old, new in changes:
+        assert load_recipes(write(tmp_path, TRAINED.replace(old, new)))["tuned"].digest != digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tuned]\n", "recipe 'tuned': base: Field required"),
+        (TRAINED + "epoch = 1\n", "recipe 'tuned': training.epoch: Extra inputs"),
+        (TRAINED.replace("batch_size = 4", "batch_size = 0"), "training.batch_size: .*than 0"),
+        (TRAINED.replace("seed = 1", 'seed = "1"'), "training.seed: .*integer"),
+        (TRAINED.replace("steps = 3\n", "", 1), "training: .*give epochs, steps, or both"),
+        (TRAINED.replace("[tuned]", "[Tuned]").replace("[tuned.", "[Tuned."), "'Tuned': name"),
+        ('[tuned]\nname = "other"\nbase = "x"', "its heading is its name"),
+        ("tuned = 1", "a recipe is a table"),
+        ("[tuned", "some.toml: "),
+    ],
+)
+def test_wrong_recipe_names_recipe_and_field(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_recipes(write(tmp_path, text))
