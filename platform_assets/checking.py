@@ -1,9 +1,9 @@
 """Asset checks that hold for one partition, or for all there are.
 
 Here: the loop and the verdict all checks share. Not here: what is checked (each checks.py).
+Checks have no partitions of their own, so that one run of the job `asset_checks` covers them all.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -20,27 +20,6 @@ class Verdict:
     fault: str | None
     """None if the check holds."""
     figures: Mapping[str, float | int | str] = field(default_factory=dict)
-
-
-def partition_check(
-    *,
-    asset: dg.AssetsDefinition,
-    partitions_def: dg.PartitionsDefinition[str],
-    blocking: bool = False,
-) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
-    """An asset check with one result a partition.
-
-    Dagster calls partitioned checks a preview and warns of it at every import; the pinned version
-    has them as they are used here.
-    """
-
-    def decorate(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", dg.PreviewWarning)
-            check = dg.asset_check(asset=asset, partitions_def=partitions_def, blocking=blocking)
-            return check(function)
-
-    return decorate
 
 
 def verdict_of(

@@ -2,16 +2,15 @@
 
 import dagster as dg
 
-from platform_assets.checking import Verdict, partition_check, verdict_of
+from platform_assets.checking import Verdict, verdict_of
 from platform_assets.checkpoints.assets import checkpoints, promoted_encoder
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
-from platform_assets.partitions import encoders
 from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
 
 
-@partition_check(asset=checkpoints, partitions_def=encoders, blocking=True)
+@dg.asset_check(asset=checkpoints, blocking=True)
 def files_are_as_stored(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -26,7 +25,7 @@ def files_are_as_stored(
     return verdict_of(context, lake, "checkpoints", examine)
 
 
-@partition_check(asset=checkpoints, partitions_def=encoders)
+@dg.asset_check(asset=checkpoints)
 def trained_as_its_recipe_says(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
 ) -> dg.AssetCheckResult:
@@ -47,7 +46,7 @@ def trained_as_its_recipe_says(
     return verdict_of(context, lake, "checkpoints", examine, dg.AssetCheckSeverity.WARN)
 
 
-@partition_check(asset=promoted_encoder, partitions_def=encoders)
+@dg.asset_check(asset=promoted_encoder)
 def better_than_the_champion(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
 ) -> dg.AssetCheckResult:

@@ -1,7 +1,6 @@
 """The asset `chunks`."""
 
 import dagster as dg
-from pydantic import Field
 
 from platform_assets.automation import ON_CHANGE
 from platform_assets.checkpoints.recipes import load_recipes
@@ -19,20 +18,6 @@ from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 CODE_VERSION = "1"
-
-
-_DEFAULT = ChunkingConfig()
-
-
-class Chunking(dg.Config):
-    """How documents are cut."""
-
-    max_tokens: int = Field(
-        _DEFAULT.max_tokens, description="Most tokens in a chunk, special tokens included."
-    )
-    target_tokens: int = Field(
-        _DEFAULT.target_tokens, description="Tokens a chunk is filled to where text allows."
-    )
 
 
 def tokenizers(hub: ModelHub) -> list[Tokenizer]:
@@ -55,7 +40,6 @@ def tokenizers(hub: ModelHub) -> list[Tokenizer]:
 )
 def chunks(
     context: dg.AssetExecutionContext,
-    config: Chunking,
     lake: dg.ResourceParam[ObjectStore],
     warehouse: dg.ResourceParam[Warehouse],
     hub: dg.ResourceParam[ModelHub],
@@ -64,7 +48,7 @@ def chunks(
     corpus = context.partition_key
     ledger = Ledger(lake)
     upstream = ledger.require("documents", corpus)
-    chunking = ChunkingConfig(config.max_tokens, config.target_tokens)
+    chunking = ChunkingConfig.from_env()
     own = refresh(corpus, warehouse, tokenizers(hub), chunking, CODE_VERSION)
     config_digest = {"chunking": chunking.digest}
     record = ledger.commit(own.record(CODE_VERSION, config_digest, [upstream]))

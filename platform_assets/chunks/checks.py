@@ -3,17 +3,16 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from platform_assets.checking import Verdict, partition_check, verdict_of
+from platform_assets.checking import Verdict, verdict_of
 from platform_assets.chunks.assets import chunks, tokenizers
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS
-from platform_assets.partitions import corpora
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 
-@partition_check(asset=chunks, partitions_def=corpora, blocking=True)
+@dg.asset_check(asset=chunks, blocking=True)
 def within_token_limit(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -32,7 +31,7 @@ def within_token_limit(
     return verdict_of(context, lake, "chunks", examine)
 
 
-@partition_check(asset=chunks, partitions_def=corpora, blocking=True)
+@dg.asset_check(asset=chunks, blocking=True)
 def every_document_has_chunks(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],

@@ -6,12 +6,14 @@ assets (assets.py).
 """
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import groupby, takewhile
 from operator import attrgetter
+from typing import Self
 from uuid import UUID
 
 from platform_assets.chunks.packing import pack
@@ -37,6 +39,21 @@ class ChunkingConfig:
                 f"need {MIN_MAX_TOKENS} <= target_tokens <= max_tokens, "
                 f"got {self.target_tokens} and {self.max_tokens}"
             )
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """The configuration that LAKELOOM_CHUNK_MAX_TOKENS and _TARGET_TOKENS ask for.
+
+        Raises:
+            ValueError: a variable is no number, or out of bounds.
+        """
+        env = os.environ if env is None else env
+        given = {
+            name: int(env[variable])
+            for name in ("max_tokens", "target_tokens")
+            if env.get(variable := f"LAKELOOM_CHUNK_{name.upper()}")
+        }
+        return cls(**given)
 
     @property
     def digest(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.commands.logs import logger_for
+from platform_assets.commands.runs import logger_for, run_fault
 from platform_assets.commands.state import State, open_instance
 from platform_assets.definitions import build_defs
 
@@ -18,6 +18,8 @@ def check(state: State, show: Callable[[str], None]) -> dict[str, Any]:
         run_config={"loggers": {"lakeloom": {}}},
         raise_on_error=False,
     )
+    if fault := run_fault(result):
+        raise RuntimeError(fault)
     checks = [_plain(found) for found in result.get_asset_check_evaluations()]
     failed = any(not found["passed"] and found["severity"] == "ERROR" for found in checks)
     return {"ok": result.success and not failed, "checks": checks}

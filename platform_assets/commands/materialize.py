@@ -1,12 +1,12 @@
 """`lakeloom materialize`: what is asked, in the order of the asset graph, with a report."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
-from platform_assets.commands.logs import logger_for
+from platform_assets.commands.runs import logger_for, run_fault
 from platform_assets.commands.state import State, open_instance, register
 from platform_assets.definitions import build_defs
 from platform_assets.partitions import corpora as corpus_partitions
@@ -45,20 +45,26 @@ class Request:
     """Dagster's selection syntax; everything by default."""
 
 
-def materialize(state: State, request: Request, show: Callable[[str], None]) -> dict[str, Any]:
+def materialize(
+    state: State,
+    request: Request,
+    show: Callable[[str], None],
+    resource_overrides: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Run the selected assets on every partition asked for.
 
     Args:
         state: What to work on.
         request: What to materialise.
         show: Called with a line for people whenever something happens.
+        resource_overrides: See `build_defs`.
 
     Raises:
         ValueError: the selection names no asset.
     """
     instance = open_instance(state.settings)
     register(instance, list(request.corpora))
-    defs = build_defs(loggers={"lakeloom": logger_for(show)})
+    defs = build_defs(resource_overrides, loggers={"lakeloom": logger_for(show)})
     rows: dict[tuple[str, str], Row] = {}
     for group in _groups(defs, request):
         for partition in _partitions(defs, group, request):
@@ -81,7 +87,9 @@ def _named(request: Request) -> bool:
 def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
     """Assets in topological order, gathered as long as they are partitioned alike."""
     graph = defs.resolve_asset_graph()
-    selection = dg.AssetSelection.from_string(request.select or "*")
+    selection = (
+        dg.AssetSelection.from_string(request.select) if request.select else dg.AssetSelection.all()
+    )
     wanted = {key.to_user_string() for key in selection.resolve(graph)}
     if not wanted:
         raise ValueError(f"--select {request.select!r} selects no asset")
@@ -122,25 +130,28 @@ def _blocked(
     defs: dg.Definitions,
     group: Sequence[str],
     partition: str,
-    rows: dict[tuple[str, str], Row],
+    rows: Mapping[tuple[str, str], Row],
 ) -> dict[str, str]:
-    """Assets of a group that cannot run, because every or the same upstream partition failed."""
+    """Assets of a group that cannot run, because an upstream of the same partition failed.
+
+    A failed corpus never blocks an encoder, nor an encoder a corpus, which has other indexes.
+    """
     graph = defs.resolve_asset_graph()
     blocked: dict[str, str] = {}
     for asset in group:
         for parent in (key.to_user_string() for key in graph.get(dg.AssetKey(asset)).parent_keys):
-            runs = [row for (name, _), row in rows.items() if name == parent]
-            near = [row for row in runs if _related(row.partition, partition)] or runs
-            if parent in blocked or (near and all(row.failed for row in near)):
+            failed = any(
+                row.asset == parent and row.failed and _within(row.partition, partition)
+                for row in rows.values()
+            )
+            if parent in blocked or failed:
                 blocked[asset] = f"{parent} failed"
     return blocked
 
 
-def _related(upstream: str, partition: str) -> bool:
-    """Whether two partition keys agree in the dimensions that both have."""
-    return bool(set(upstream.split("|")) & set(partition.split("|"))) and not (
-        "|" in upstream and "|" in partition and upstream != partition
-    )
+def _within(upstream: str, partition: str) -> bool:
+    """Whether every dimension of the upstream key is one of the key's."""
+    return set(upstream.split("|")) <= set(partition.split("|"))
 
 
 def _run(
@@ -165,7 +176,7 @@ def _run(
         _take(rows, event)
     for asset, row in rows.items():
         if row.failed is None and not _succeeded(result, asset):
-            row.failed = "an upstream asset or a blocking check failed"
+            row.failed = run_fault(result) or "an upstream asset or a blocking check failed"
     return list(rows.values())
 
 

@@ -4,17 +4,16 @@ from collections import Counter
 
 import dagster as dg
 
-from platform_assets.checking import Verdict, partition_check, verdict_of
+from platform_assets.checking import Verdict, verdict_of
 from platform_assets.documents.assets import documents
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
-from platform_assets.partitions import corpora
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from resources.object_store import ObjectStore
 from resources.warehouse import TableSpec, Warehouse
 
 
-@partition_check(asset=documents, partitions_def=corpora, blocking=True)
+@dg.asset_check(asset=documents, blocking=True)
 def every_object_accounted_for(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -39,7 +38,7 @@ def every_object_accounted_for(
     return verdict_of(context, lake, "documents", examine)
 
 
-@partition_check(asset=documents, partitions_def=corpora)
+@dg.asset_check(asset=documents)
 def no_rejected_documents(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from platform_assets.checking import Verdict, partition_check, verdict_of
+from platform_assets.checking import Verdict, verdict_of
 from platform_assets.evaluation.assets import evaluation_plots, plot_key, retrieval_evaluation
 from platform_assets.evaluation.gate import quality_regression, unanswered
 from platform_assets.evaluation.refresh import MEASURED, qualities
-from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
+from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger
 from platform_assets.vector_indexes.publish import served_scores
 from resources.object_store import ObjectStore
@@ -14,7 +14,7 @@ from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
 
 
-@partition_check(asset=retrieval_evaluation, partitions_def=corpora_by_encoder, blocking=True)
+@dg.asset_check(asset=retrieval_evaluation, blocking=True)
 def every_query_was_answered(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -40,7 +40,7 @@ def every_query_was_answered(
     return verdict_of(context, lake, "retrieval_evaluation", examine)
 
 
-@partition_check(asset=retrieval_evaluation, partitions_def=corpora_by_encoder)
+@dg.asset_check(asset=retrieval_evaluation)
 def not_worse_than_served(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -65,7 +65,7 @@ def not_worse_than_served(
     return verdict_of(context, lake, "retrieval_evaluation", examine, dg.AssetCheckSeverity.WARN)
 
 
-@partition_check(asset=evaluation_plots, partitions_def=corpora)
+@dg.asset_check(asset=evaluation_plots)
 def plots_are_images(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
 ) -> dg.AssetCheckResult:

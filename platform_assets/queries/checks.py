@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from platform_assets.checking import Verdict, partition_check, verdict_of
-from platform_assets.partitions import corpora
+from platform_assets.checking import Verdict, verdict_of
 from platform_assets.queries.assets import queries, training_pairs
 from platform_assets.queries.mining import held_out
 from platform_assets.queries.refresh import read_queries
@@ -12,7 +11,7 @@ from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 
-@partition_check(asset=queries, partitions_def=corpora, blocking=True)
+@dg.asset_check(asset=queries, blocking=True)
 def train_and_test_share_no_query(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -32,7 +31,7 @@ def train_and_test_share_no_query(
     return verdict_of(context, lake, "queries", examine)
 
 
-@partition_check(asset=training_pairs, partitions_def=corpora, blocking=True)
+@dg.asset_check(asset=training_pairs, blocking=True)
 def no_test_document_in_training(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],

@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from platform_assets.checking import Verdict, partition_check, verdict_of
-from platform_assets.partitions import corpora
+from platform_assets.checking import Verdict, verdict_of
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.raw_objects.refresh import listing
 from platform_assets.raw_objects.table import RAW_OBJECTS
@@ -11,7 +10,7 @@ from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 
-@partition_check(asset=raw_objects, partitions_def=corpora)
+@dg.asset_check(asset=raw_objects)
 def manifest_matches_lake(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],

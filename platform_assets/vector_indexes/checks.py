@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from platform_assets.checking import Verdict, partition_check, verdict_of
-from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
+from platform_assets.checking import Verdict, verdict_of
+from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger
 from platform_assets.vector_indexes.assets import published_index, vector_index
 from platform_assets.vector_indexes.publish import (
@@ -17,7 +17,7 @@ from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
 
 
-@partition_check(asset=vector_index, partitions_def=corpora_by_encoder, blocking=True)
+@dg.asset_check(asset=vector_index, blocking=True)
 def ids_are_live_chunks(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -34,7 +34,7 @@ def ids_are_live_chunks(
     return verdict_of(context, lake, "vector_index", examine)
 
 
-@partition_check(asset=vector_index, partitions_def=corpora_by_encoder, blocking=True)
+@dg.asset_check(asset=vector_index, blocking=True)
 def vectors_have_dimensions_and_unit_length(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -50,7 +50,7 @@ def vectors_have_dimensions_and_unit_length(
     return verdict_of(context, lake, "vector_index", examine)
 
 
-@partition_check(asset=vector_index, partitions_def=corpora_by_encoder, blocking=True)
+@dg.asset_check(asset=vector_index, blocking=True)
 def approximate_search_finds_what_exact_search_finds(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
@@ -67,7 +67,7 @@ def approximate_search_finds_what_exact_search_finds(
     return verdict_of(context, lake, "vector_index", examine)
 
 
-@partition_check(asset=published_index, partitions_def=corpora)
+@dg.asset_check(asset=published_index)
 def alias_resolves(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],

@@ -46,7 +46,7 @@ class MlflowTracking:
         encoder that a killed process left open are closed first.
 
         Raises:
-            ValueError: `tags` lacks `digest`.
+            ValueError: `tags` lacks `digest`, or `model_dir` holds no safetensors.
         """
         labels = _labels(encoder, tags)
         with self._connected() as session:
@@ -62,7 +62,7 @@ class MlflowTracking:
         """Register a model without a run; returns the version with the same digest if any.
 
         Raises:
-            ValueError: `tags` lacks `digest`.
+            ValueError: `tags` lacks `digest`, or `model_dir` holds no safetensors.
         """
         labels = _labels(encoder, tags)
         with self._connected() as session:

@@ -119,19 +119,29 @@ class Session:
         losses: Sequence[tuple[int, float]],
         metrics: Mapping[str, float],
     ) -> None:
-        """Write parameters, the loss of each step and the final metrics."""
+        """Write parameters, the loss of each step and the final metrics.
+
+        MLflow takes no `@` in a name: `ndcg@10` becomes `ndcg_at_10`.
+        """
         from mlflow.entities import Metric, Param
 
         now = int(time.time() * 1000)
         points = [Metric("loss", loss, now, step) for step, loss in losses]
-        points += [Metric(name, value, now, 0) for name, value in metrics.items()]
+        for name, value in metrics.items():
+            points.append(Metric(name.replace("@", "_at_"), value, now, 0))
         params = [Param(name, str(value)) for name, value in parameters.items()]
         self.client.log_batch(run_id, params=params)
         for start in range(0, len(points), _METRICS_A_CALL):
             self.client.log_batch(run_id, metrics=points[start : start + _METRICS_A_CALL])
 
     def publish(self, labels: Mapping[str, str], model_dir: Path, run_id: str | None) -> str:
-        """Upload a model folder and register it; returns the version."""
+        """Upload a model folder and register it; returns the version.
+
+        Raises:
+            ValueError: the folder holds no safetensors (MLflow would upload nothing, silently).
+        """
+        if not any(model_dir.rglob("*.safetensors")):
+            raise ValueError(f"{model_dir} holds no model: there are no safetensors in it")
         model = self.client.create_logged_model(
             self.experiment(), name=labels["encoder"], source_run_id=run_id, tags=dict(labels)
         )

@@ -167,6 +167,11 @@ class _Run:
         self._pairs = Pairs.read(job.pairs)
         self.total = settings.total(len(self._pairs))
         self._plan = plan(len(self._pairs), settings.batch_size, self.total, settings.seed)
+        if self._plan.shape[1] < accelerator.num_processes:
+            raise ValueError(
+                f"a batch of {self._plan.shape[1]} pairs is too small for "
+                f"{accelerator.num_processes} processes"
+            )
         encoder = TextEncoder(job.base_model, settings.max_tokens).train()
         trained = [weight for weight in encoder.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate)

@@ -49,7 +49,8 @@ class IcebergWarehouse:
     ) -> pa.Table:
         """Rows of one scope, optionally of some groups, optionally as of a snapshot."""
         rows = self._scan(table, scope, columns, groups, snapshot).to_arrow()
-        return rows.cast(_selected(table.schema, columns))
+        schema = _selected(table.schema, columns)
+        return rows.select(schema.names).cast(schema)
 
     def batches(
         self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None

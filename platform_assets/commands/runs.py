@@ -1,4 +1,4 @@
-"""What assets say while they run, shown to whoever called the command."""
+"""Runs of a command: what assets say while they run, and why a run ended early."""
 
 import logging
 from collections.abc import Callable
@@ -12,7 +12,7 @@ def logger_for(show: Callable[[str], None]) -> dg.LoggerDefinition:
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             meta = getattr(record, "dagster_meta", {})
-            if not meta.get("dagster_event"):
+            if meta.get("step_key") and not meta.get("dagster_event"):
                 show(str(meta.get("orig_message") or record.getMessage()))
 
     @dg.logger
@@ -24,3 +24,15 @@ def logger_for(show: Callable[[str], None]) -> dg.LoggerDefinition:
         return logger
 
     return lakeloom
+
+
+def run_fault(result: dg.ExecuteInProcessResult) -> str | None:
+    """Why a run ended before any step could, such as a layer that cannot be reached."""
+    events = result.all_events
+    if any(event.is_step_failure for event in events):
+        return None
+    for event in events:
+        if event.is_job_failure:
+            error = event.job_failure_data.error
+            return error.cause.message if error and error.cause else str(error and error.message)
+    return None

@@ -1,0 +1,168 @@
+"""Checkpoint folders in sentence-transformers layout: what is supported, read and checked.
+
+Here: the description of a checkpoint, and the errors for folders that are not supported.
+Not here: running the model (openvino.py), splitting text (tokenizer.py).
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+MODULES = ("Transformer", "Pooling", "Normalize")
+PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
+"""Suffixes of files that run code when they are read."""
+
+
+class BertShape(BaseModel):
+    """The fields of config.json that decide what a BERT computes (Hugging Face's names)."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    model_type: Literal["bert"]
+    hidden_size: PositiveInt
+    num_hidden_layers: PositiveInt
+    num_attention_heads: PositiveInt
+    max_position_embeddings: PositiveInt
+    layer_norm_eps: PositiveFloat
+    hidden_act: Literal["gelu"]
+    position_embedding_type: Literal["absolute"] = "absolute"
+    is_decoder: Literal[False] = False
+
+
+class _TextLimit(BaseModel):
+    """Older checkpoints say in sentence_bert_config.json how long a text may be."""
+
+    max_seq_length: PositiveInt | None = None
+    do_lower_case: Literal[False] = False
+
+
+class _TokenizerLimit(BaseModel):
+    """Newer checkpoints say it in tokenizer_config.json."""
+
+    model_max_length: float = Field(gt=0)
+
+
+class _Prompts(BaseModel):
+    """Texts that the checkpoint would put in front of every input."""
+
+    default_prompt_name: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A supported encoder: BERT, mean pooling over tokens, L2 normalisation."""
+
+    weights: Path
+    tokenizer: Path
+    shape: BertShape
+    max_tokens: int
+    """Most tokens one text may have, special tokens included."""
+
+    def digest(self, precision: str, backend: str) -> str:
+        """sha256 of everything that decides a text's vector, and of nothing else."""
+        covered = {
+            "weights": sha256_file(self.weights),
+            "tokenizer": sha256_file(self.tokenizer),
+            "shape": self.shape.model_dump(),
+            "max_tokens": self.max_tokens,
+            "pooling": "mean, normalised",
+            "precision": precision,
+            "backend": backend,
+        }
+        return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
+
+
+def read_checkpoint(model_dir: Path) -> Checkpoint:
+    """Describe the checkpoint in a folder without reading its weights.
+
+    Raises:
+        ValueError: the folder is not a supported encoder; the message says why.
+    """
+    refuse_pickles(model_dir)
+    transformer, pooling = _modules(model_dir)
+    _check_pooling(pooling)
+    _read(_Prompts, model_dir / "config_sentence_transformers.json", required=False)
+    shape = _read(BertShape, transformer / "config.json")
+    return Checkpoint(
+        weights=_existing(transformer / "model.safetensors"),
+        tokenizer=_existing(transformer / "tokenizer.json"),
+        shape=shape,
+        max_tokens=min(_max_tokens(transformer), shape.max_position_embeddings),
+    )
+
+
+def refuse_pickles(model_dir: Path) -> None:
+    """Raise ValueError if the folder holds a file of a format that runs code when read."""
+    for path in sorted(model_dir.rglob("*")):
+        if path.suffix in PICKLES:
+            raise ValueError(
+                f"{path} may be a pickle, which runs code when it is read: remove it, "
+                "and keep the weights as model.safetensors"
+            )
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _modules(model_dir: Path) -> tuple[Path, Path]:
+    """Folders of the transformer and of the pooling."""
+    modules = _json(model_dir / "modules.json")
+    kinds = tuple(str(module["type"]).rsplit(".", 1)[-1] for module in modules)
+    if kinds != MODULES:
+        raise ValueError(
+            f"{model_dir} has the modules {', '.join(kinds)}: only {', '.join(MODULES)} "
+            "is supported"
+        )
+    return model_dir / modules[0]["path"], model_dir / modules[1]["path"]
+
+
+def _check_pooling(folder: Path) -> None:
+    config = _json(folder / "config.json")
+    prefix = "pooling_mode_"  # older checkpoints have one flag for each mode
+    flags = [key.removeprefix(prefix) for key in config if key.startswith(prefix) and config[key]]
+    mode = config.get("pooling_mode", flags)
+    if mode not in ("mean", ["mean"], ["mean_tokens"]):
+        raise ValueError(f"{folder} pools by {mode}: only the mean over tokens is supported")
+
+
+def _max_tokens(transformer: Path) -> int:
+    limit = _read(_TextLimit, transformer / "sentence_bert_config.json", required=False)
+    if limit.max_seq_length is not None:
+        return limit.max_seq_length
+    return int(_read(_TokenizerLimit, transformer / "tokenizer_config.json").model_max_length)
+
+
+def _read(model: type[_Model], path: Path, *, required: bool = True) -> _Model:
+    data = _json(path) if required or path.exists() else {}
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ValueError(f"{path} is not supported: {faults}") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_existing(path).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(
+            f"{path} is missing: a checkpoint is a folder in sentence-transformers layout "
+            "with its weights in model.safetensors"
+        )
+    return path

