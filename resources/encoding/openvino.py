@@ -24,10 +24,10 @@ Progress = Callable[[int], None]
 BACKEND = "openvino-bert-1"
 """Part of every encoder digest; its number grows when the graph computes something else."""
 
-BATCH_TOKENS = 1024
+BATCH_TOKENS = 1536
 """Rows enough to keep the matrix units busy, few enough for the activations to stay in cache."""
 
-WAVE_TEXTS = 2048
+WAVE_TEXTS = 4096
 """Texts tokenised and sorted together: bounds memory; lengths repeat enough to fill batches."""
 
 

@@ -1,12 +1,14 @@
 """Work is proportional to the change: every call is counted, nothing is timed."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.embeddings.table import EMBEDDINGS
+from resources.vector_store import Served
+from resources.warehouse import TableSpec
 from tests.spies import Platform
 
 TOPICS = {
@@ -30,133 +32,156 @@ def document(key: str) -> str:
     return f"# {title}\n\n{body}\n" if key.endswith(".md") else f"{title}\n\n{body}\n"
 
 
+class Facts:
+    """A corpus of six documents on the shared platform."""
+
+    def __init__(self, platform: Platform, corpus: str) -> None:
+        self.platform, self.corpus, self.calls = platform, corpus, platform.calls
+        for key in TOPICS:
+            self.write(key, document(key))
+        self.materialize()
+
+    def write(self, key: str, data: bytes | str) -> None:
+        self.platform.write(self.corpus, key, data)
+
+    def delete(self, key: str) -> None:
+        self.platform.state.lake.delete(f"{self.corpus}/{key}")
+
+    def materialize(self) -> dict[str, dict[str, Any]]:
+        rows = self.platform.materialize(self.corpus)
+        return {asset: row for (asset, _), row in rows.items()}
+
+    def search(self, query: str, top: int = 5) -> list[dict[str, Any]]:
+        return self.platform.search(self.corpus, query, top)
+
+    def rows(self, table: TableSpec) -> list[dict[str, Any]]:
+        return self.platform.rows(table, corpus=self.corpus)
+
+    def served(self) -> Served | None:
+        return self.platform.state.vectors.served(self.corpus)
+
+    def texts(self) -> set[str]:
+        return {row["text"] for row in self.rows(CHUNKS)}
+
+    def points(self) -> set[str]:
+        served = self.served()
+        assert served is not None
+        return set(self.platform.state.vectors.open(served.collection).fingerprints())
+
+
 @pytest.fixture
-def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    platform = Platform(tmp_path, monkeypatch)
-    for key in TOPICS:
-        platform.write("facts", key, document(key))
-    platform.materialize("facts")
-    return platform
+def facts(shared_platform: Platform, request: pytest.FixtureRequest) -> Facts:
+    return Facts(shared_platform, request.node.name.removeprefix("test_")[:60].strip("_"))
 
 
-def texts(platform: Platform) -> set[str]:
-    return {row["text"] for row in platform.rows(CHUNKS, corpus="facts")}
-
-
-def points(platform: Platform) -> set[str]:
-    served = platform.state.vectors.served("facts")
-    assert served is not None
-    return set(platform.state.vectors.open(served.collection).fingerprints())
-
-
-def test_a_second_run_does_nothing(platform: Platform) -> None:
-    rows = platform.materialize("facts")
-    assert platform.calls.none()
+def test_a_second_run_does_nothing(facts: Facts) -> None:
+    rows = facts.materialize()
+    assert facts.calls.none()
     assert all(not any(row["work"].values()) for row in rows.values())
     assert all(row["added"] == row["changed"] == row["removed"] == 0 for row in rows.values())
-    assert {asset for asset, _ in rows} >= {"raw_objects", "embeddings", "published_index"}
+    assert rows.keys() >= {"raw_objects", "embeddings", "published_index"}
 
 
-def test_an_edit_parses_one_document_and_embeds_what_changed(platform: Platform) -> None:
-    before, old_points = texts(platform), points(platform)
+def test_an_edit_parses_one_document_and_embeds_what_changed(facts: Facts) -> None:
+    before, old_points = facts.texts(), facts.points()
     edited = document("whales.md").replace("remark 3", "a new remark on krill")
-    platform.write("facts", "whales.md", edited)
-    rows = platform.materialize("facts")
-    new = texts(platform) - before
-    assert platform.calls.parsed == ["whales.md"]
+    facts.write("whales.md", edited)
+    rows = facts.materialize()
+    new = facts.texts() - before
+    assert facts.calls.parsed == ["whales.md"]
     assert 1 <= len(new) <= 3
-    assert sorted(text for text in platform.calls.encoded if text in texts(platform)) == sorted(new)
-    assert len(platform.calls.upserted) == len(new)
-    assert set(platform.calls.upserted) == points(platform) - old_points
-    assert set(platform.calls.deleted) == old_points - points(platform)
-    assert rows["embeddings", "facts|minilm"]["work"]["embedded"] == len(new)
-    assert rows["documents", "facts"]["changed"] == 1
-    assert "krill" in platform.search("facts", "whale and krill")[0]["text"]
+    assert sorted(text for text in facts.calls.encoded if text in facts.texts()) == sorted(new)
+    assert len(facts.calls.upserted) == len(new)
+    assert set(facts.calls.upserted) == facts.points() - old_points
+    assert set(facts.calls.deleted) == old_points - facts.points()
+    assert rows["embeddings"]["work"]["embedded"] == len(new)
+    assert rows["documents"]["changed"] == 1
+    assert "krill" in facts.search("whale and krill")[0]["text"]
 
 
-def test_an_added_document_is_all_that_is_worked_on(platform: Platform) -> None:
-    before = texts(platform)
-    platform.write("facts", "tea.md", "# Green Tea From Uji\n\nMatcha is ground in stone mills.\n")
-    rows = platform.materialize("facts")
-    assert platform.calls.parsed == ["tea.md"]
-    assert rows["documents", "facts"]["added"] == 1
-    assert rows["embeddings", "facts|minilm"]["work"]["embedded"] == len(texts(platform) - before)
-    assert platform.search("facts", "matcha ground in mills")[0]["key"] == "tea.md"
+def test_an_added_document_is_all_that_is_worked_on(facts: Facts) -> None:
+    before = facts.texts()
+    facts.write("tea.md", "# Green Tea From Uji\n\nMatcha is ground in stone mills.\n")
+    rows = facts.materialize()
+    assert facts.calls.parsed == ["tea.md"]
+    assert rows["documents"]["added"] == 1
+    assert rows["embeddings"]["work"]["embedded"] == len(facts.texts() - before)
+    assert facts.search("matcha ground in mills")[0]["key"] == "tea.md"
 
 
-def test_a_deleted_document_is_gone_everywhere_in_the_same_pass(platform: Platform) -> None:
-    assert platform.search("facts", "sourdough starter")[0]["key"] == "bread.md"
-    platform.state.lake.delete("facts/bread.md")
-    rows = platform.materialize("facts")
-    assert platform.calls.parsed == []
-    assert platform.calls.upserted == []
-    assert rows["embeddings", "facts|minilm"]["work"]["embedded"] == 0
+def test_a_deleted_document_is_gone_everywhere_in_the_same_pass(facts: Facts) -> None:
+    assert facts.search("sourdough starter")[0]["key"] == "bread.md"
+    facts.delete("bread.md")
+    rows = facts.materialize()
+    assert facts.calls.parsed == []
+    assert facts.calls.upserted == []
+    assert rows["embeddings"]["work"]["embedded"] == 0
     for table in (DOCUMENTS, CHUNKS):
-        assert "bread.md" not in {row["key"] for row in platform.rows(table, corpus="facts")}
-    ids = {row["chunk_id"] for row in platform.rows(CHUNKS, corpus="facts")}
-    assert {row["chunk_id"] for row in platform.rows(EMBEDDINGS, corpus="facts")} == ids
-    assert points(platform) == ids
-    assert "bread.md" not in {hit["key"] for hit in platform.search("facts", "sourdough", 50)}
+        assert "bread.md" not in {row["key"] for row in facts.rows(table)}
+    ids = {row["chunk_id"] for row in facts.rows(CHUNKS)}
+    assert {row["chunk_id"] for row in facts.rows(EMBEDDINGS)} == ids
+    assert facts.points() == ids
+    assert "bread.md" not in {hit["key"] for hit in facts.search("sourdough", 50)}
 
 
-def test_a_renamed_document_costs_no_embedding(platform: Platform) -> None:
-    platform.state.lake.delete("facts/maps.md")
-    platform.write("facts", "charts.md", document("maps.md"))
-    rows = platform.materialize("facts")
-    assert platform.calls.parsed == ["charts.md"]
-    assert rows["embeddings", "facts|minilm"]["work"]["embedded"] == 0
-    assert not set(platform.calls.encoded) & texts(platform)
-    assert platform.search("facts", "portolan harbours")[0]["key"] == "charts.md"
+def test_a_renamed_document_costs_no_embedding(facts: Facts) -> None:
+    facts.delete("maps.md")
+    facts.write("charts.md", document("maps.md"))
+    rows = facts.materialize()
+    assert facts.calls.parsed == ["charts.md"]
+    assert rows["embeddings"]["work"]["embedded"] == 0
+    assert not set(facts.calls.encoded) & facts.texts()
+    assert facts.search("portolan harbours")[0]["key"] == "charts.md"
 
 
-def test_a_touched_document_changes_the_manifest_alone(platform: Platform) -> None:
-    collection = platform.state.vectors.served("facts")
-    platform.write("facts", "maps.md", document("maps.md"))
-    rows = platform.materialize("facts")
-    assert platform.calls.commits == ["raw_objects"]
-    assert not platform.calls.parsed
-    assert not platform.calls.encoded
-    assert not platform.calls.upserted
-    assert rows["raw_objects", "facts"]["changed"] == 1
-    assert platform.state.vectors.served("facts") == collection
+def test_a_touched_document_changes_the_manifest_alone(facts: Facts) -> None:
+    collection = facts.served()
+    facts.write("maps.md", document("maps.md"))
+    rows = facts.materialize()
+    assert facts.calls.commits == ["raw_objects"]
+    assert not facts.calls.parsed
+    assert not facts.calls.encoded
+    assert not facts.calls.upserted
+    assert rows["raw_objects"]["changed"] == 1
+    assert facts.served() == collection
 
 
-def test_an_update_of_one_document_rewrites_one_bucket(platform: Platform) -> None:
-    iceberg = platform.state.warehouse._table(CHUNKS)
+def test_an_update_of_one_document_rewrites_one_bucket(facts: Facts) -> None:
+    iceberg = facts.platform.state.warehouse._table(CHUNKS)
     files = {task.file.file_path for task in iceberg.scan().plan_files()}
-    platform.write("facts", "whales.md", document("whales.md").replace("remark 3", "something new"))
-    platform.materialize("facts")
-    iceberg = platform.state.warehouse._table(CHUNKS)
+    facts.write("whales.md", document("whales.md").replace("remark 3", "something new"))
+    facts.materialize()
+    iceberg = facts.platform.state.warehouse._table(CHUNKS)
     kept = {task.file.file_path for task in iceberg.scan().plan_files()}
     rewritten = files - kept
     assert len({path.split("doc_id_bucket=")[1].split("/")[0] for path in rewritten}) == 1
     assert len(files) > 1
 
 
-def test_a_good_document_that_turns_bad_leaves_the_search(platform: Platform) -> None:
-    platform.write("facts", "clocks.html", b"\x00\x01\x02\xff\xfe garbage \x00" * 50)
-    rows = platform.materialize("facts")
-    rejected = platform.rows(REJECTED_DOCUMENTS, corpus="facts")
+def test_a_good_document_that_turns_bad_leaves_the_search(facts: Facts) -> None:
+    facts.write("clocks.html", b"\x00\x01\x02\xff\xfe garbage \x00" * 50)
+    rows = facts.materialize()
+    rejected = facts.rows(REJECTED_DOCUMENTS)
     assert [row["key"] for row in rejected] == ["clocks.html"]
     assert rejected[0]["reason"]
     assert rejected[0]["message"]
     assert len(rejected[0]["sha256"]) == 64
-    assert "clocks.html" not in {hit["key"] for hit in platform.search("facts", "escapement", 50)}
-    warnings = rows["documents", "facts"]["warnings"]
+    assert "clocks.html" not in {hit["key"] for hit in facts.search("escapement", 50)}
+    warnings = rows["documents"]["warnings"]
     assert any("1 documents were rejected" in warning for warning in warnings)
-    platform.materialize("facts")
-    assert platform.calls.parsed == []
+    facts.materialize()
+    assert facts.calls.parsed == []
 
 
 def test_another_chunking_redoes_chunks_and_what_follows(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = texts(platform)
+    before = facts.texts()
     monkeypatch.setenv("LAKELOOM_CHUNK_MAX_TOKENS", "64")
     monkeypatch.setenv("LAKELOOM_CHUNK_TARGET_TOKENS", "48")
-    rows = platform.materialize("facts")
-    assert platform.calls.parsed == []
-    assert not {"raw_objects", "documents"} & set(platform.calls.commits)
-    assert texts(platform) != before
-    assert rows["chunks", "facts"]["added"] > 0
-    assert points(platform) == {row["chunk_id"] for row in platform.rows(CHUNKS, corpus="facts")}
+    rows = facts.materialize()
+    assert facts.calls.parsed == []
+    assert not {"raw_objects", "documents"} & set(facts.calls.commits)
+    assert facts.texts() != before
+    assert rows["chunks"]["added"] > 0
+    assert facts.points() == {row["chunk_id"] for row in facts.rows(CHUNKS)}
