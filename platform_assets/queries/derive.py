@@ -9,14 +9,18 @@ Not here: judgements that people uploaded (uploaded.py).
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from heapq import nsmallest
 
-from platform_assets.queries import Query, QuerySet, query_id, split_of
+from platform_assets.queries import Query, QuerySet, digest, query_id, split_of
 from resources.parsing import ParsedDocument
 
 # A word; in scripts written without spaces, a character.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_]+")
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
+_SENTENCES_A_DOCUMENT = 8
+_FEWEST_IN_SENTENCE = 6
 _FEWEST_WORDS = 3
 _MOST_WORDS = 24
 _GENERIC = frozenset(
@@ -36,8 +40,15 @@ _GENERIC = frozenset(
 )
 
 
+Candidates = Callable[[ParsedDocument], Iterable[str]]
+"""What of a document could be asked for."""
+
+
 def derived_queries(
-    documents: Iterable[tuple[str, ParsedDocument]], per_document: int = 2, total: int = 400
+    documents: Iterable[tuple[str, ParsedDocument]],
+    per_document: int = 2,
+    total: int = 400,
+    candidates: Candidates | None = None,
 ) -> QuerySet:
     """Make known-item queries from the titles and headings of a corpus.
 
@@ -50,11 +61,13 @@ def derived_queries(
         documents: Key and content of every document, read once.
         per_document: Most queries made from one document.
         total: Most queries in all.
+        candidates: Where queries come from; `headings` by default, `sentences` for a corpus of
+            plain text.
     """
     found = [
         (key, text)
         for key, parsed in documents
-        for text in {_normal(text): text for text in _candidates(parsed)}.values()
+        for text in {_normal(text): text for text in (candidates or headings)(parsed)}.values()
     ]
     owners = Counter(_normal(text) for _, text in found)
     unique = sorted(
@@ -70,7 +83,21 @@ def derived_queries(
     return QuerySet(tuple(_with_test(queries[:total])))
 
 
-def _candidates(parsed: ParsedDocument) -> Iterator[str]:
+def sentences(parsed: ParsedDocument) -> list[str]:
+    """A few sentences of a document's paragraphs, chosen by a stable hash."""
+    found = (
+        " ".join(sentence.split())
+        for element in parsed.elements
+        if element.type == "paragraph"
+        for sentence in _SENTENCE.findall(element.text)
+    )
+    asked = (text for text in found if len(_WORD.findall(text)) >= _FEWEST_IN_SENTENCE)
+    short = (text for text in asked if len(_WORD.findall(text)) <= _MOST_WORDS)
+    return nsmallest(_SENTENCES_A_DOCUMENT, short, key=digest)
+
+
+def headings(parsed: ParsedDocument) -> Iterator[str]:
+    """The title and headings of a document, with enough of those above to be distinctive."""
     paths = {element.heading_path for element in parsed.elements if element.type == "title"}
     for path in sorted({(parsed.title,), *paths} - {()}):
         if _normal(path[-1]) not in _GENERIC and (text := _shortest(path)):

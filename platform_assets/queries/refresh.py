@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import Query, QuerySet
-from platform_assets.queries.derive import derived_queries
+from platform_assets.queries.derive import derived_queries, sentences
 from platform_assets.queries.table import QUERIES
 from platform_assets.queries.uploaded import is_evaluation_file, uploaded_queries
 from platform_assets.raw_objects.table import RAW_OBJECTS
@@ -28,7 +28,10 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRo
         documents = warehouse.scan(DOCUMENTS, scope, ["key"]).column("key").to_pylist()
         found = uploaded_queries(files, documents)
     else:
-        found = derived_queries(_headings(warehouse, corpus))
+        found = derived_queries(_documents(warehouse, corpus, "title"))
+        if not found.queries:  # plain text has no headings to ask for
+            paragraphs = _documents(warehouse, corpus, "paragraph")
+            found = derived_queries(paragraphs, candidates=sentences)
     rows = {query.query_id: _row(query) for query in found.queries}
     own = OwnRows(warehouse, QUERIES, scope)
 
@@ -69,15 +72,17 @@ def _row(query: Query) -> dict[str, object]:
     }
 
 
-def _headings(warehouse: Warehouse, corpus: str) -> Iterator[tuple[str, ParsedDocument]]:
-    """Every document with its title elements alone; the other elements are not built."""
+def _documents(
+    warehouse: Warehouse, corpus: str, element_type: str
+) -> Iterator[tuple[str, ParsedDocument]]:
+    """Every document with its elements of one type; the others are not built."""
     columns = ["key", "title", "media_type", "elements"]
     for batch in warehouse.batches(DOCUMENTS, {"corpus": corpus}, columns):
         elements = batch.column("elements")
         parents, flat = pc.list_parent_indices(elements), pc.list_flatten(elements)
-        titles = pc.equal(pc.struct_field(flat, "type"), "title")
+        kind = pc.equal(pc.struct_field(flat, "type"), element_type)
         found: dict[int, list[Element]] = {}
-        kept = zip(parents.filter(titles).to_pylist(), flat.filter(titles).to_pylist(), strict=True)
+        kept = zip(parents.filter(kind).to_pylist(), flat.filter(kind).to_pylist(), strict=True)
         for row, e in kept:
             element = Element(e["type"], e["text"], e["page"], tuple(e["heading_path"]))
             found.setdefault(row, []).append(element)

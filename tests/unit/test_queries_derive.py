@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from platform_assets.queries import Query, split_of
-from platform_assets.queries.derive import derived_queries
+from platform_assets.queries.derive import derived_queries, sentences
 from platform_assets.queries.uploaded import is_evaluation_file, uploaded_queries
 from resources.parsing import Element, ParsedDocument
 
@@ -199,3 +199,20 @@ def test_there_is_always_something_to_test_with() -> None:
     trained = next(key for key in many(60) if split_of(key) == "train")
     queries = derived_queries([(trained, many(60)[trained])]).queries
     assert {query.split for query in queries} == {"test"}
+
+
+def test_plain_text_is_asked_for_by_its_sentences() -> None:
+    def document(*paragraphs: str) -> ParsedDocument:
+        elements = tuple(Element("paragraph", text, None, ()) for text in paragraphs)
+        return ParsedDocument("a.txt", "text/plain", "text", elements)
+
+    corpus = [
+        ("a.txt", document("Too short. The bowhead whale lives for more than two hundred years.")),
+        ("b.txt", document("Every corpus repeats this very same sentence somewhere in it.")),
+        ("c.txt", document("Every corpus repeats this very same sentence somewhere in it.")),
+    ]
+    assert derived_queries(corpus).queries == ()
+    found = derived_queries(corpus, candidates=sentences).queries
+    assert [(query.text, dict(query.judgements)) for query in found] == [
+        ("The bowhead whale lives for more than two hundred years.", {"a.txt": 1})
+    ]

@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import save_file
+
+from resources.encoding.checkpoint import read_checkpoint
+from tests.checkpoints import CONFIG, MAX_TOKENS, POSITIONS, weights, write_checkpoint, write_json
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_checkpoint(tmp_path / "model")
+
+
+def digest(folder: Path, precision: str = "f32", backend: str = "b") -> str:
+    return read_checkpoint(folder).digest(precision, backend)
+
+
+def other_weights(folder: Path) -> None:
+    tensors = weights()
+    tensors["encoder.layer.1.output.dense.bias"][0] += 1
+    save_file(tensors, folder / "model.safetensors")
+
+
+def other_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_text(path.read_text().replace('"fox"', '"cat"'))
+
+
+def file(name: str, data: Any) -> Callable[[Path], None]:
+    return lambda folder: write_json(folder / name, data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_weights,
+        other_tokenizer,
+        file("config.json", CONFIG | {"layer_norm_eps": 1e-5}),
+        file("config.json", CONFIG | {"num_attention_heads": 2}),
+        file("sentence_bert_config.json", {"max_seq_length": MAX_TOKENS - 1}),
+    ],
+)
+def test_digest_covers_what_decides_a_vector(folder: Path, change: Callable[[Path], None]) -> None:
+    before = digest(folder)
+    change(folder)
+    assert digest(folder) != before
+
+
+def test_digest_covers_precision_and_backend(folder: Path) -> None:
+    assert len({digest(folder), digest(folder, "bf16"), digest(folder, backend="c")}) == 3
+
+
+def test_digest_ignores_place_prose_and_layout(folder: Path, tmp_path: Path) -> None:
+    before = digest(folder)
+    (folder / "README.md").write_text("prose")
+    write_json(folder / "config.json", CONFIG | {"transformers_version": "9"})
+    write_json(folder / "1_Pooling/config.json", {"pooling_mode": "mean"})
+    (folder / "sentence_bert_config.json").unlink()
+    write_json(folder / "tokenizer_config.json", {"model_max_length": MAX_TOKENS})
+    assert digest(folder.rename(tmp_path / "elsewhere")) == before
+
+
+def test_texts_are_no_longer_than_the_positions(folder: Path) -> None:
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 512})
+    assert read_checkpoint(folder).max_tokens == POSITIONS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "pytorch_model.bin").write_bytes(b"x"), "pickle"),
+        (lambda folder: (folder / "1_Pooling/head.pkl").write_bytes(b"x"), "pickle"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing"),
+        (lambda folder: (folder / "modules.json").unlink(), "modules.json is missing"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
+        (file("config.json", CONFIG | {"model_type": "mpnet"}), "model_type.*'bert'"),
+        (file("config.json", CONFIG | {"hidden_act": "relu"}), "hidden_act"),
+        (file("config.json", CONFIG | {"position_embedding_type": "relative_key"}), "position_emb"),
+        (file("1_Pooling/config.json", {"pooling_mode_cls_token": True}), "cls_token"),
+        (file("1_Pooling/config.json", {"pooling_mode": ["mean", "max"]}), "only the mean"),
+        (file("modules.json", [{"path": "", "type": "x.Transformer"}]), "modules Transformer"),
+        (file("sentence_bert_config.json", {"do_lower_case": True}), "do_lower_case"),
+        (file("sentence_bert_config.json", {}), "tokenizer_config.json is missing"),
+        (file("config_sentence_transformers.json", {"default_prompt_name": "q"}), "default_prompt"),
+    ],
+)
+def test_unsupported_folder_is_refused(
+    folder: Path, change: Callable[[Path], None], message: str
+) -> None:
+    change(folder)
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(folder)
