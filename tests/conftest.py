@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.spies import Platform
+
+settings.register_profile("lakeloom", deadline=None, derandomize=True)  # no test is timed
+settings.load_profile("lakeloom")
 
 
 @pytest.fixture(scope="session")

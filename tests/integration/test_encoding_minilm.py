@@ -13,13 +13,17 @@ from resources.model_hub.package import PackageHub
 
 pytestmark = pytest.mark.slow
 
-WORDS = Path(__file__).read_text().split()
+WORDS = (
+    "A table keeps every snapshot of its rows until maintenance expires those that no index pins, "
+    "so readers of an older one are never disturbed while writers commit the next."
+).split()
+RNG = np.random.default_rng(0)
 TEXTS = [
     "",
     "a",
     "How do I sort a list of tuples?",
     "北京 café: 12 µm, naïve façade",
-    *(" ".join(WORDS[start : start + start % 60]) for start in range(1, len(WORDS) - 60, 7)),
+    *(" ".join(RNG.choice(WORDS, size)) for size in RNG.integers(3, 200, size=60)),
 ]
 
 

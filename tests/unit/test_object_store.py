@@ -1,0 +1,50 @@
+"""The local folder as an object store."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from resources.object_store.obstore import ObstoreObjectStore
+
+KEYS = ["news/a b.txt", "news/ü/x#1%.md", "news/deep/er/file", "newsletter/a.txt", "other/z"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObstoreObjectStore:
+    store = ObstoreObjectStore(f"file://{tmp_path}/with space")
+    for key in KEYS:
+        store.put(key, key.encode())
+    return store
+
+
+def test_a_listing_holds_the_keys_of_a_prefix(store: ObstoreObjectStore) -> None:
+    assert sorted(item.key for item in store.objects("news/")) == sorted(KEYS[:3])
+    assert sorted(item.key for item in store.objects()) == sorted(KEYS)
+    assert {item.size for item in store.objects("other/")} == {7}
+    assert store.prefixes() == ["news", "newsletter", "other"]
+
+
+def test_bytes_come_back_and_have_their_digest(store: ObstoreObjectStore, tmp_path: Path) -> None:
+    for key in KEYS:
+        assert store.get(key) == key.encode()
+        assert store.sha256(key) == hashlib.sha256(key.encode()).hexdigest()
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 20_000_000)
+    store.put("big/file", source)
+    assert store.sha256("big/file") == hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def test_an_overwrite_changes_the_etag(store: ObstoreObjectStore) -> None:
+    before = next(store.objects("other/"))
+    store.put("other/z", b"other bytes")
+    assert next(store.objects("other/")).etag != before.etag
+
+
+def test_a_missing_object_is_an_error_but_its_removal_is_none(store: ObstoreObjectStore) -> None:
+    for read in (store.get, store.sha256):
+        with pytest.raises(FileNotFoundError):
+            read("news/none")
+    store.delete("news/none")
+    store.delete("other/z")
+    assert not list(store.objects("other/"))

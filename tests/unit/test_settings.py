@@ -1,0 +1,36 @@
+"""Settings, the registry and what must never be shown."""
+
+from pathlib import Path
+
+import pytest
+
+from resources.registry import SYSTEMS, connect_lake, connect_vectors
+from resources.settings import VARIABLES, Settings, redacted
+
+
+def test_every_layer_has_a_default_that_needs_no_server(tmp_path: Path) -> None:
+    settings = Settings.from_env({"LAKELOOM_HOME": str(tmp_path)})
+    for layer in VARIABLES:
+        scheme = str(getattr(settings, layer)).split(":")[0]
+        assert scheme in SYSTEMS[layer]
+        assert scheme not in ("http", "https")
+
+
+def test_a_variable_picks_the_system() -> None:
+    assert Settings.from_env({"LAKELOOM_LAKE": "s3://bucket"}).lake == "s3://bucket"
+
+
+def test_an_unknown_system_names_the_variable_and_what_there_is(tmp_path: Path) -> None:
+    env = {"LAKELOOM_HOME": str(tmp_path), "LAKELOOM_VECTORS": "oracle://me:secret@host/db"}
+    with pytest.raises(ValueError, match=r"LAKELOOM_VECTORS.*edge://") as caught:
+        connect_vectors(Settings.from_env(env))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_connection_is_made_once(tmp_path: Path) -> None:
+    settings = Settings.from_env({"LAKELOOM_HOME": str(tmp_path)})
+    assert connect_lake(settings) is connect_lake(settings)
+
+
+def test_redaction_keeps_host_and_path_alone() -> None:
+    assert redacted("postgresql://me:pw@db:5432/x?sslkey=k") == "postgresql://db:5432/x"

@@ -1,0 +1,103 @@
+"""Iceberg tables: replacing groups of rows, on a SQLite catalogue."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from platform_assets.tables import OwnRows, rows_of
+from resources.warehouse import TableSpec
+from resources.warehouse.iceberg import IcebergWarehouse, open_sql_catalog
+
+NOTES = TableSpec.of(
+    "notes",
+    "Notes of a test.",
+    {
+        "page": (pa.string(), "Group."),
+        "note": (pa.string(), "Key."),
+        "text": (pa.string(), "Content."),
+        "vector": (pa.list_(pa.float32()), "Content."),
+    },
+    group="page",
+    key="note",
+    content=("note", "text", "vector"),
+)
+SCOPE = {"corpus": "c"}
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> IcebergWarehouse:
+    catalog = open_sql_catalog(f"sqlite:///{tmp_path}/catalog.db", f"file://{tmp_path}/warehouse")
+    return IcebergWarehouse(catalog)
+
+
+def notes(page: str, *texts: str) -> list[dict[str, object]]:
+    return [
+        {"page": page, "note": f"{page}{n}", "text": t, "vector": [n, 0.5], "fingerprint": t}
+        for n, t in enumerate(texts)
+    ]
+
+
+def stored(warehouse: IcebergWarehouse, scope: dict[str, str] | None = None) -> list[str]:
+    found: list[str] = warehouse.scan(NOTES, scope or SCOPE, ["text"])["text"].to_pylist()
+    return sorted(found)
+
+
+def test_replacing_clears_the_groups_and_adds_the_rows(warehouse: IcebergWarehouse) -> None:
+    own = OwnRows(warehouse, NOTES, SCOPE)
+    own.replace(["p", "q"], rows_of(NOTES, notes("p", "one", "two") + notes("q", "three")))
+    own.replace(["p"], rows_of(NOTES, notes("p", "one", "TWO")))
+    assert stored(warehouse) == ["TWO", "one", "three"]
+    assert (own.report.rows, own.report.added, own.report.changed) == (3, 3, 1)
+    own.replace(["q", "p"], rows_of(NOTES, []))
+    assert stored(warehouse) == []
+    assert (own.report.rows, own.report.removed, own.report.work.commits) == (0, 3, 3)
+
+
+def test_nothing_to_replace_is_no_commit(warehouse: IcebergWarehouse) -> None:
+    own = OwnRows(warehouse, NOTES, SCOPE)
+    own.replace(["unknown"], rows_of(NOTES, []))
+    assert own.report.work.commits == 0
+    assert warehouse.snapshot(NOTES) is None
+
+
+def test_scopes_do_not_touch_each_other(warehouse: IcebergWarehouse) -> None:
+    for corpus in ("c", "d"):
+        OwnRows(warehouse, NOTES, {"corpus": corpus}).replace(
+            [], rows_of(NOTES, notes("p", corpus))
+        )
+    OwnRows(warehouse, NOTES, SCOPE).replace(["p"], rows_of(NOTES, []))
+    assert stored(warehouse) == []
+    assert stored(warehouse, {"corpus": "d"}) == ["d"]
+
+
+def test_the_data_version_is_of_the_content_alone(warehouse: IcebergWarehouse) -> None:
+    own = OwnRows(warehouse, NOTES, SCOPE)
+    own.replace([], rows_of(NOTES, notes("p", "one") + notes("q", "two")))
+    before = own.digest()
+    touched = [row | {"fingerprint": "other"} for row in notes("p", "one")]
+    own.replace(["p"], rows_of(NOTES, touched))
+    assert own.digest() == before == OwnRows(warehouse, NOTES, SCOPE).digest()
+    moved = [row | {"vector": [0.0, 0.25]} for row in touched]
+    own.replace(["p"], rows_of(NOTES, moved))
+    assert own.digest() != before
+
+
+def test_an_earlier_snapshot_can_be_read(warehouse: IcebergWarehouse) -> None:
+    own = OwnRows(warehouse, NOTES, SCOPE)
+    own.replace([], rows_of(NOTES, notes("p", "old")))
+    snapshot = own.snapshot()
+    own.replace(["p"], rows_of(NOTES, notes("p", "new")))
+    assert warehouse.scan(NOTES, SCOPE, ["text"], snapshot=snapshot)["text"].to_pylist() == ["old"]
+    assert [batch.num_rows for batch in warehouse.batches(NOTES, SCOPE, ["text"])] == [1]
+
+
+def test_one_group_lies_in_one_bucket(warehouse: IcebergWarehouse) -> None:
+    pages = [f"page{n}" for n in range(40)]
+    own = OwnRows(warehouse, NOTES, SCOPE)
+    own.replace([], rows_of(NOTES, [row for page in pages for row in notes(page, "x")]))
+    files = {t.file.file_path for t in warehouse._table(NOTES).scan().plan_files()}
+    own.replace(["page7"], rows_of(NOTES, notes("page7", "y")))
+    gone = files - {t.file.file_path for t in warehouse._table(NOTES).scan().plan_files()}
+    assert len(files) == len({warehouse.bucket(page) for page in pages})
+    assert [f"page_bucket={warehouse.bucket('page7')}" in path for path in gone] == [True]
