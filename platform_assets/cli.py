@@ -63,6 +63,10 @@ def _ingest(state: State, arguments: argparse.Namespace) -> Answer:
 def _materialize(state: State, arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.materialize import Request, materialize
 
+    if not state.corpora():
+        raise LookupError(
+            "the lake holds no corpus: begin with `lakeloom ingest DIR --corpus NAME`"
+        )
     request = Request(
         _chosen(arguments.corpus, state.corpora(), "corpus"),
         _chosen(arguments.encoder, sorted(load_recipes()), "encoder"),
@@ -131,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     one = command("ingest", _ingest, "Copy a folder into the lake as a corpus.")
-    one.add_argument("folder", type=Path, metavar="DIR")
+    one.add_argument("folder", type=_path, metavar="DIR")
     one.add_argument("--corpus", required=True, metavar="NAME")
     one.add_argument("--mirror", action="store_true", help="also remove what the folder lacks")
     one = command("materialize", _materialize, "Materialise assets in the order of the graph.")
@@ -152,10 +156,14 @@ def _parser() -> argparse.ArgumentParser:
     command("status", _status, "Show corpora, encoders and what is published or rejected.")
     command("check", _check, "Run every asset check on every partition.")
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
-    one.add_argument("--docs", type=Path, metavar="FOLDER", help="your own documents instead")
+    one.add_argument("--docs", type=_path, metavar="FOLDER", help="your own documents instead")
     one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.")
     one.add_argument("--port", type=int, default=3000)
     return parser
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
 
 
 def _positive(text: str) -> int:

@@ -101,7 +101,8 @@ def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
     ]
     done = {key.to_user_string() for key in graph.get_all_asset_keys()} - wanted
     while order:
-        partitions, group = None, []
+        partitions: dg.PartitionsDefinition[str] | None = None
+        group: list[str] = []
         for asset in order:
             node = graph.get(dg.AssetKey(asset))
             waits = any(key.to_user_string() not in {*done, *group} for key in node.parent_keys)
@@ -196,9 +197,8 @@ def _take(rows: dict[str, Row], event: dg.DagsterEvent) -> None:
         row = rows[event.step_key or ""]
         row.seconds = round(event.step_success_data.duration_ms / 1000, 3)
     elif event.is_step_failure:
-        row = rows.get(event.step_key or "")
-        if row is not None:
-            row.failed = _message(event)
+        if event.step_key in rows:
+            rows[event.step_key].failed = _message(event)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
         row = rows[evaluation.asset_key.to_user_string()]
@@ -218,9 +218,10 @@ def _message(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error else "failed"
 
 
-def _json(value: dg.MetadataValue) -> dict[str, int]:  # type: ignore[type-arg]
-    found: dict[str, int] = dict(value.value)  # type: ignore[call-overload]
-    return found
+def _json(value: dg.MetadataValue[Any]) -> dict[str, int]:
+    assert isinstance(value, dg.JsonMetadataValue)
+    assert isinstance(value.data, dict)
+    return {str(name): int(str(count)) for name, count in value.data.items()}
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -81,7 +81,11 @@ def alias_resolves(
             return Verdict("nothing is published")
         record = Ledger(lake).get(served.record)
         points = len(vectors.open(served.collection).fingerprints())
-        figures = {"encoder": served.encoder, "retriever": str(served.retriever), "points": points}
+        figures: dict[str, str | int] = {
+            "encoder": served.encoder,
+            "retriever": str(served.retriever),
+            "points": points,
+        }
         same = record.details["collection"] == served.collection
         return Verdict(None if same else "the record names another collection", figures)
 

@@ -11,6 +11,7 @@ import selectors
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 
 from resources.parsing import ParsedDocument, Rejection, RejectionReason, formats, wire
@@ -41,7 +42,7 @@ class GuardedParser:
     parser: str = "resources.parsing.router:FormatParser"
     """`module:attribute`: a worker imports it and calls it with nothing to get its `Parser`."""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of everything that changes what parsing returns: versions and limits."""
         facts = {

@@ -13,17 +13,45 @@ from resources.model_hub.package import PackageHub
 
 pytestmark = pytest.mark.slow
 
-WORDS = (
-    "A table keeps every snapshot of its rows until maintenance expires those that no index pins, "
-    "so readers of an older one are never disturbed while writers commit the next."
-).split()
+WORDS = [
+    "A",
+    "table",
+    "keeps",
+    "every",
+    "snapshot",
+    "of",
+    "its",
+    "rows",
+    "until",
+    "maintenance",
+    "expires",
+    "those",
+    "that",
+    "no",
+    "index",
+    "pins,",
+    "so",
+    "readers",
+    "of",
+    "an",
+    "older",
+    "one",
+    "are",
+    "never",
+    "disturbed",
+    "while",
+    "writers",
+    "commit",
+    "the",
+    "next.",
+]
 RNG = np.random.default_rng(0)
 TEXTS = [
     "",
     "a",
     "How do I sort a list of tuples?",
     "北京 café: 12 µm, naïve façade",
-    *(" ".join(RNG.choice(WORDS, size)) for size in RNG.integers(3, 200, size=60)),
+    *(" ".join(RNG.choice(PROSE.split(), size)) for size in RNG.integers(3, 200, size=60)),
 ]
 
 
