@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.checkpoints.recipes import load_recipes
-from platform_assets.commands.state import State, prepare_dagster_home
+from platform_assets.commands.state import State, dagster_home
 from resources.settings import Settings
 from resources.vector_store import SearchFilter
 
@@ -114,7 +114,7 @@ def _demo(state: State, arguments: argparse.Namespace) -> Answer:
 
 def _ui(state: State, arguments: argparse.Namespace) -> Answer:
     """Replace this process by Dagster's UI and daemon on the shared state."""
-    prepare_dagster_home(state.settings)
+    os.environ["DAGSTER_HOME"] = str(dagster_home(state.settings))
     workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
     dagster = str(Path(sys.executable).with_name("dagster"))
     command = [dagster, "dev", "-w", str(workspace), "-p", str(arguments.port)]

@@ -8,13 +8,11 @@ Not here: what becomes of the objects (platform_assets).
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import dagster as dg
 
-from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.partitions import CORPUS_NAME, corpora
-from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
 
 UPLOAD_ASSETS = ("raw_objects", "documents", "chunks", "queries")
@@ -52,7 +50,7 @@ def changed(lake: ObjectStore, before: Cursor) -> dict[str, tuple[str, int]]:
 
 
 @dg.sensor(
-    target=dg.AssetSelection.assets(*UPLOAD_ASSETS, "checkpoints"),
+    target=dg.AssetSelection.assets(*UPLOAD_ASSETS),
     minimum_interval_seconds=POLL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -72,21 +70,8 @@ def bucket_uploads(
         )
         for corpus, (digest, times) in found.items()
     ]
-    if found:
-        requests += _pretrained(Ledger(lake))
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[corpora.build_add_request(new)] if new else [],
         cursor=json.dumps({**before, **found}),
     )
-
-
-def _pretrained(ledger: Ledger) -> Iterator[dg.RunRequest]:
-    """Encoders that need no training and have no checkpoint yet."""
-    for recipe in load_recipes().values():
-        if recipe.training is None and ledger.latest("checkpoints", recipe.name) is None:
-            yield dg.RunRequest(
-                run_key=f"checkpoint:{recipe.name}:{recipe.digest}",
-                partition_key=recipe.name,
-                asset_selection=[dg.AssetKey("checkpoints")],
-            )

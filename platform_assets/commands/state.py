@@ -60,21 +60,22 @@ class State:
         return sorted(here | set(self.ledger.partitions("raw_objects")))
 
 
-def prepare_dagster_home(settings: Settings) -> None:
-    """Make Dagster's home, shared by the CLI, the UI and the daemon, unless one is set."""
-    if not os.environ.get("DAGSTER_HOME"):
-        settings.dagster_home.mkdir(parents=True, exist_ok=True)
-        if not (settings.dagster_home / "dagster.yaml").exists():
-            shutil.copyfile(DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
-        os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+def dagster_home(settings: Settings) -> Path:
+    """Dagster's home, shared by the CLI, the UI and the daemon: DAGSTER_HOME, or one of ours."""
+    if given := os.environ.get("DAGSTER_HOME"):
+        return Path(given)
+    home = settings.dagster_home
+    if not (home / "dagster.yaml").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(DAGSTER_YAML, home / "dagster.yaml")
+    return home
 
 
 def open_instance(settings: Settings) -> "dg.DagsterInstance":
     """Dagster's instance on the shared state."""
     import dagster as dg
 
-    prepare_dagster_home(settings)
-    return dg.DagsterInstance.get()
+    return dg.DagsterInstance.from_config(str(dagster_home(settings)))
 
 
 def register(instance: "dg.DagsterInstance", corpora: list[str]) -> None:

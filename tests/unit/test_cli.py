@@ -1,0 +1,98 @@
+"""Arguments, exit status and output of `lakeloom`, without materialising anything."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from platform_assets.cli import main
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LAKELOOM_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    return tmp_path / "home"
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ((), "COMMAND"),
+        (("dance",), "invalid choice"),
+        (("search", "docs"), "QUERY"),
+        (("search", "docs", "words", "--top", "0"), "at least 1"),
+        (("materialize", "--encoder", "gpt"), "minilm"),
+        (("ingest", "/nowhere", "--corpus", "docs"), "no folder"),
+        (("ingest", ".", "--corpus", "Über/uns"), "lower-case letters"),
+    ],
+)
+def test_unusable_arguments_end_with_2_and_say_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: tuple[str, ...], said: str
+) -> None:
+    if argv[:1] == ("materialize",):
+        put(capsys, tmp_path)
+    status, out, err = run(capsys, *argv)
+    assert status == 2
+    assert said in err
+    assert not out
+
+
+@pytest.mark.parametrize("command", ["search", "trace", "rollback"])
+def test_what_is_not_published_ends_with_1(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    words = ("words",) if command == "search" else ()
+    status, out, err = run(capsys, command, "docs", *words)
+    assert status == 1
+    assert "docs" in err
+    assert not out
+
+
+def test_an_empty_lake_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capsys, "materialize")
+    assert status == 1
+    assert "lakeloom ingest" in err
+
+
+def put(capsys: pytest.CaptureFixture[str], tmp_path: Path, *flags: str) -> dict[str, object]:
+    folder = tmp_path / "documents"
+    if not folder.exists():
+        (folder / "deep").mkdir(parents=True)
+        (folder / ".hidden").write_text("no")
+        (folder / "deep" / "a b.md").write_text("# A")
+    status, out, _ = run(capsys, "ingest", str(folder), "--corpus", "docs", "--json", *flags)
+    assert status == 0
+    answer: dict[str, object] = json.loads(out)
+    return answer
+
+
+def test_ingest_copies_what_differs_and_mirrors_on_demand(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, home: Path
+) -> None:
+    assert put(capsys, tmp_path)["copied"] == 1
+    assert put(capsys, tmp_path)["copied"] == 0
+    lake = home / "lake" / "docs"
+    assert (lake / "deep" / "a b.md").read_text() == "# A"
+    (lake / "old.md").write_text("# Old")
+    assert put(capsys, tmp_path)["removed"] == 0
+    assert put(capsys, tmp_path, "--mirror")["removed"] == 1
+    assert not (lake / "old.md").exists()
+    (tmp_path / "documents" / "deep" / "a b.md").write_text("# B")  # of the same size
+    assert put(capsys, tmp_path)["copied"] == 1
+
+
+def test_status_is_one_json_document(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    put(capsys, tmp_path)
+    status, out, _ = run(capsys, "status", "--json")
+    corpus = json.loads(out)["corpora"]["docs"]
+    assert status == 0
+    assert (corpus["objects"], corpus["documents"], corpus["published"]) == (0, 0, None)
+    assert corpus["encoders"]["minilm"]["ndcg@10"] == {"dense": None, "hybrid": None}
