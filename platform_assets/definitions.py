@@ -27,6 +27,7 @@ from resources import registry
 from resources.settings import Settings
 from sensors.automation import automation
 from sensors.bucket_uploads import bucket_uploads
+from sensors.pretrained_encoders import pretrained_encoders
 from sensors.schedules import weekly_training, weekly_training_pairs
 
 MODULES: tuple[ModuleType, ...] = (
@@ -85,7 +86,7 @@ def build_defs(
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[asset_checks],
-        sensors=[bucket_uploads, automation],
+        sensors=[bucket_uploads, pretrained_encoders, automation],
         schedules=[weekly_training_pairs, weekly_training],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=dg.in_process_executor,

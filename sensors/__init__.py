@@ -1,1 +1,1 @@
-"""What starts runs without a person: bucket uploads, schedules, failures."""
+"""What starts runs without a person: uploads, pretrained encoders, automation, schedules."""

@@ -7,18 +7,24 @@ Not here: what becomes of the objects (platform_assets).
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
 from platform_assets.partitions import CORPUS_NAME, corpora
 from resources.object_store import ObjectStore
+from sensors.polling import POLL_SECONDS
 
 UPLOAD_ASSETS = ("raw_objects", "documents", "chunks", "queries")
 """What a run for an upload materialises; automation conditions carry on from there."""
-POLL_SECONDS = int(os.environ.get("LAKELOOM_POLL_SECONDS", "30"))
 _MODULUS = 2**256
+_UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
 
 Cursor = Mapping[str, tuple[str, int]]
 """Corpus -> digest of its listing, and how often that has changed."""
@@ -37,11 +43,10 @@ def listing_digest(lake: ObjectStore, corpus: str) -> str:
     return f"{total:064x}"
 
 
-def changed(lake: ObjectStore, before: Cursor) -> dict[str, tuple[str, int]]:
-    """Corpora whose listing is not the one seen before, those that are gone included."""
-    names = {name for name in lake.prefixes() if CORPUS_NAME.fullmatch(name)}
+def changed(lake: ObjectStore, names: Iterable[str], before: Cursor) -> dict[str, tuple[str, int]]:
+    """Those of the named corpora whose listing is not the one seen before."""
     found = {}
-    for corpus in sorted(names | before.keys()):
+    for corpus in sorted(names):
         digest = listing_digest(lake, corpus)
         seen, times = before.get(corpus, ("", 0))
         if digest != seen:
@@ -57,10 +62,15 @@ def changed(lake: ObjectStore, before: Cursor) -> dict[str, tuple[str, int]]:
 def bucket_uploads(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[ObjectStore]
 ) -> dg.SensorResult:
-    """Request a run for each corpus whose objects changed; add the partition of a new one."""
+    """Request a run for each corpus whose objects changed; add the partition of a new one.
+
+    A corpus that a run is working on waits, so that two runs never write the same partition and
+    the objects of one large upload are taken together.
+    """
     before = {name: (seen[0], seen[1]) for name, seen in json.loads(context.cursor or "{}").items()}
-    found = changed(lake, before)
     known = set(context.instance.get_dynamic_partitions(corpora.name or ""))
+    uploaded = {name for name in lake.prefixes() if CORPUS_NAME.fullmatch(name)}
+    found = changed(lake, (uploaded | known) - _busy(context.instance), before)
     new = sorted(found.keys() - known)
     requests = [
         dg.RunRequest(
@@ -75,3 +85,10 @@ def bucket_uploads(
         dynamic_partitions_requests=[corpora.build_add_request(new)] if new else [],
         cursor=json.dumps({**before, **found}),
     )
+
+
+def _busy(instance: dg.DagsterInstance) -> set[str]:
+    """Corpora that an unfinished run writes, by itself or together with an encoder."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(_UNFINISHED)))
+    partitions = (run.tags.get("dagster/partition") or "" for run in runs)
+    return {partition.split("|")[0] for partition in partitions}

@@ -50,11 +50,12 @@ def trained_as_its_recipe_says(
 def better_than_the_champion(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
 ) -> dg.AssetCheckResult:
-    """The encoder earned the champion alias; warns with the reason where it did not."""
+    """A trained encoder earned the champion alias; warns with the reason where it did not."""
 
     def examine(encoder: str) -> Verdict:
         details = Ledger(lake).require("promoted_encoder", encoder).details
-        fault = None if details["promoted"] == "yes" else details["why"]
+        challenger = load_recipes()[encoder].training is not None
+        fault = details["why"] if challenger and details["promoted"] == "no" else None
         return Verdict(fault, {"champion": details["champion"], "verdict": details["why"]})
 
     return verdict_of(context, lake, "promoted_encoder", examine, dg.AssetCheckSeverity.WARN)

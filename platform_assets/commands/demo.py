@@ -85,7 +85,7 @@ def _evaluation(state: State, corpus: str) -> list[dict[str, Any]]:
 
 def _row(corpus: str, retrieval: str, quality: Quality, published: bool) -> dict[str, Any]:
     shown = {
-        metric: f"{interval.mean:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+        metric: f"{interval.mean:.3f} [{interval.low:.3f} {interval.high:.3f}]"
         for metric, interval in quality.intervals().items()
     }
     blank = dict.fromkeys(("ndcg@10", "recall@10", "mrr@10"), "")

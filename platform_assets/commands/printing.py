@@ -3,48 +3,57 @@
 Here: rich tables on standard output. Not here: JSON, which cli.py prints as it is.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 Answer = Mapping[str, Any]
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 SHOWN_TEXT = 200
+LAST = "what"
+"""Heading of the column that may wrap."""
+NUMERIC = ("rows", "seconds", "objects", "documents", "rejected", "chunks", "queries")
+WORDS = {"commits": "committed", "trained_steps": "steps trained"}
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
-        numeric = column in ("rows", "seconds", "+", "~", "-", "objects", "documents", "chunks")
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        side = "right" if column in NUMERIC else "left"
+        table.add_column(column, justify=side, no_wrap=column != LAST, overflow="fold")
     return table
 
 
+def _changes(row: Mapping[str, Any]) -> str:
+    counts = (("+", row["added"]), ("~", row["changed"]), ("-", row["removed"]))
+    return " ".join(f"{sign}{count:,}" for sign, count in counts if count)
+
+
 def _work(work: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in work.items() if count)
+    done = [f"{count:,} {WORDS.get(name, name)}" for name, count in work.items() if count]
+    return ", ".join(done)
 
 
 def materialize(answer: Answer) -> None:
     """A row for each asset partition, then what went wrong."""
-    table = _table("Assets", "asset", "partition", "rows", "+", "~", "-", "work", "seconds")
+    table = _table("Assets", "asset", "partition", "rows", "changes", "seconds", LAST)
     for row in answer["assets"]:
-        counts = [f"{row[name]:,}" for name in ("rows", "added", "changed", "removed")]
-        work = "[red]failed[/red]" if row["failed"] else _work(row["work"]) or "nothing to do"
-        table.add_row(row["asset"], row["partition"], *counts, work, f"{row['seconds']:.1f}")
+        work = "[red]failed[/red]" if row["failed"] else _work(row["work"])
+        cells = (row["asset"], row["partition"], f"{row['rows']:,}", _changes(row))
+        table.add_row(*cells, f"{row['seconds']:.1f}", work)
     console.print(table)
     for row in answer["assets"]:
+        place = escape(f"{row['asset']} [{row['partition']}]")
         for warning in row["warnings"]:
-            console.print(
-                f"[yellow]warning[/yellow] {row['asset']} \\[{row['partition']}] {escape(warning)}"
-            )
+            console.print(f"[yellow]warning[/yellow] {place} {escape(warning)}")
         if row["failed"]:
-            console.print(
-                f"[red]failed[/red] {row['asset']} \\[{row['partition']}] {escape(row['failed'])}"
-            )
+            console.print(f"[red]failed[/red] {place} {escape(row['failed'])}")
 
 
 def search(answer: Answer) -> None:
@@ -64,11 +73,10 @@ def search(answer: Answer) -> None:
 
 def trace(answer: Answer) -> None:
     """A row for each link."""
-    table = _table("Provenance", "asset", "partition", "snapshot", "digest", "link")
+    table = _table("Provenance", "asset", "partition", "digest", LAST)
     for link in answer["links"]:
         state = "[green]holds[/green]" if link["ok"] else f"[red]{escape(link['why'])}[/red]"
-        snapshot, digest = link["snapshot"] or "", link["digest"][:12]
-        table.add_row(link["asset"], link["partition"], snapshot, digest, state)
+        table.add_row(link["asset"], link["partition"], link["digest"][:12], state)
     console.print(table)
     broken = [link for link in answer["links"] if not link["ok"]]
     if broken:
@@ -118,7 +126,7 @@ def rollback(answer: Answer) -> None:
 
 def check(answer: Answer) -> None:
     """A row for each check."""
-    table = _table("Asset checks", "asset", "check", "result")
+    table = _table("Asset checks", "asset", "check", LAST)
     for found in answer["checks"]:
         colour = "green" if found["passed"] else "red" if found["severity"] == "ERROR" else "yellow"
         said = escape(found["description"] or "")
@@ -137,25 +145,16 @@ def demo(answer: Answer) -> None:
 
 
 def evaluation_table(answer: Answer) -> Table:
-    """Quality with 95% confidence intervals; the published index of each corpus marked."""
+    """Quality with 95% confidence intervals; the published index of each corpus is green."""
     table = _table(
-        "Retrieval quality on the test queries, mean and 95% interval",
-        *("corpus", "retrieval", "nDCG@10", "Recall@10", "MRR@10", "queries"),
+        "Retrieval quality on the test queries: mean [95% interval], published in green",
+        *("retrieval", "nDCG@10", "Recall@10", "MRR@10", "queries"),
     )
     for row in answer["evaluation"]:
-        name = (
-            f"[green]{row['retrieval']}, published[/green]"
-            if row["published"]
-            else row["retrieval"]
-        )
-        table.add_row(
-            row["corpus"],
-            name,
-            row["ndcg@10"],
-            row["recall@10"],
-            row["mrr@10"],
-            str(row["queries"]),
-        )
+        style = "green" if row["published"] else ""
+        name = escape(f"{row['corpus']}: {row['retrieval']}")
+        scores = [escape(row[metric]) for metric in ("ndcg@10", "recall@10", "mrr@10")]
+        table.add_row(name, *scores, str(row["queries"]), style=style)
     return table
 
 

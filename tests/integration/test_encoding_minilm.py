@@ -13,38 +13,10 @@ from resources.model_hub.package import PackageHub
 
 pytestmark = pytest.mark.slow
 
-WORDS = [
-    "A",
-    "table",
-    "keeps",
-    "every",
-    "snapshot",
-    "of",
-    "its",
-    "rows",
-    "until",
-    "maintenance",
-    "expires",
-    "those",
-    "that",
-    "no",
-    "index",
-    "pins,",
-    "so",
-    "readers",
-    "of",
-    "an",
-    "older",
-    "one",
-    "are",
-    "never",
-    "disturbed",
-    "while",
-    "writers",
-    "commit",
-    "the",
-    "next.",
-]
+PROSE = (
+    "A table keeps every snapshot of its rows until maintenance expires those that no index pins, "
+    "so readers of an older one are never disturbed while writers commit the next."
+)
 RNG = np.random.default_rng(0)
 TEXTS = [
     "",
