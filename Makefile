@@ -37,7 +37,7 @@ ui: $(VENV)/.core ## Open Dagster's UI on the same state
 
 .PHONY: test
 test: $(VENV)/.dev ## Prove it: the whole test suite
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict

@@ -143,7 +143,7 @@ class Ledger:
         if record is None:
             raise LookupError(
                 f"{asset} [{partition}] was never materialised: materialise it first, "
-                f"for example with `lakeloom materialize --select +{asset}`"
+                f"for example with `lakeloom materialize --select +key:{asset}`"
             )
         return record
 

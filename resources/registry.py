@@ -4,6 +4,7 @@ Here: one short function for each system and one table that lists them.
 Not here: the systems themselves; each is imported only when its scheme is asked for.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -95,6 +96,12 @@ def _qdrant_edge(url: str, _: Settings) -> Any:
     return EdgeStore(Path(unquote(urlsplit(url).path)))
 
 
+def _qdrant_server(url: str, _: Settings) -> Any:
+    from resources.vector_store.qdrant_server import connect
+
+    return connect(url, os.environ.get("LAKELOOM_VECTORS_API_KEY"))
+
+
 def _mlflow(url: str, settings: Settings) -> Any:
     from resources.tracking.mlflow import MlflowTracking
 
@@ -122,7 +129,7 @@ def _local_parser(_: str, __: Settings) -> Any:
 SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "lake": dict.fromkeys(("file", "s3", "gs", "az"), _obstore),
     "catalog": dict.fromkeys(("sqlite", "postgresql"), _sql_catalog),
-    "vectors": {"edge": _qdrant_edge},
+    "vectors": {"edge": _qdrant_edge, "http": _qdrant_server, "https": _qdrant_server},
     "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),
     "engine": {"local": _local_parser},
     "trainer": {"accelerate": _accelerate},
