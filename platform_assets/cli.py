@@ -5,24 +5,29 @@ Not here: what commands do (platform_assets/commands), how answers look (command
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from platform_assets.checkpoints.recipes import load_recipes
-from platform_assets.commands.state import State, dagster_home
-from resources.settings import Settings
-from resources.vector_store import SearchFilter
+if TYPE_CHECKING:
+    from platform_assets.commands.state import State
 
 Answer = dict[str, Any]
+YOUNG_OBJECTS = 100_000
+"""Objects made between two collections: Dagster's start makes many times as many, which stay."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status."""
     arguments = _parser().parse_args(argv)
+    gc.set_threshold(YOUNG_OBJECTS)
+    from platform_assets.commands.state import State
+    from resources.settings import Settings
+
     try:
         answer: Answer = arguments.run(State(Settings.from_env()), arguments)
     except ValueError as error:
@@ -54,13 +59,14 @@ def _chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> lis
     return sorted(set(asked)) if asked else list(known)
 
 
-def _ingest(state: State, arguments: argparse.Namespace) -> Answer:
+def _ingest(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.ingest import ingest
 
     return ingest(state, arguments.folder, arguments.corpus, mirror=arguments.mirror)
 
 
-def _materialize(state: State, arguments: argparse.Namespace) -> Answer:
+def _materialize(state: "State", arguments: argparse.Namespace) -> Answer:
+    from platform_assets.checkpoints.recipes import load_recipes
     from platform_assets.commands.materialize import Request, materialize
 
     if not state.corpora():
@@ -75,45 +81,48 @@ def _materialize(state: State, arguments: argparse.Namespace) -> Answer:
     return materialize(state, request, _show)
 
 
-def _search(state: State, arguments: argparse.Namespace) -> Answer:
+def _search(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.search import search
+    from resources.vector_store import SearchFilter
 
     where = SearchFilter(arguments.key_prefix, arguments.heading)
     return search(state, arguments.corpus, arguments.query, arguments.top, where)
 
 
-def _trace(state: State, arguments: argparse.Namespace) -> Answer:
+def _trace(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.trace import trace
 
     return trace(state, arguments.corpus)
 
 
-def _status(state: State, _: argparse.Namespace) -> Answer:
+def _status(state: "State", _: argparse.Namespace) -> Answer:
     from platform_assets.commands.status import status
 
     return status(state)
 
 
-def _rollback(state: State, arguments: argparse.Namespace) -> Answer:
+def _rollback(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.rollback import rollback
 
     return rollback(state, arguments.corpus)
 
 
-def _check(state: State, _: argparse.Namespace) -> Answer:
+def _check(state: "State", _: argparse.Namespace) -> Answer:
     from platform_assets.commands.check import check
 
     return check(state, _show)
 
 
-def _demo(state: State, arguments: argparse.Namespace) -> Answer:
+def _demo(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.demo import demo
 
     return demo(state, arguments.docs, _show)
 
 
-def _ui(state: State, arguments: argparse.Namespace) -> Answer:
+def _ui(state: "State", arguments: argparse.Namespace) -> Answer:
     """Replace this process by Dagster's UI and daemon on the shared state."""
+    from platform_assets.commands.state import dagster_home
+
     os.environ["DAGSTER_HOME"] = str(dagster_home(state.settings))
     workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
     dagster = str(Path(sys.executable).with_name("dagster"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from platform_assets.automation import ON_ANY_CHANGE
+from platform_assets.automation import HOURLY
 from platform_assets.checkpoints.promotion import judge, scores
 from platform_assets.checkpoints.recipes import Recipe, load_recipes
 from platform_assets.checkpoints.refresh import Checkpoint, Workshop, clean, refresh
@@ -98,7 +98,7 @@ def checkpoints(
     kinds={"mlflow"},
     owners=OWNERS,
     code_version=CODE_VERSION,
-    automation_condition=ON_ANY_CHANGE,
+    automation_condition=HOURLY,
 )
 def promoted_encoder(
     context: dg.AssetExecutionContext,

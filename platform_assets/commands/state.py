@@ -73,9 +73,9 @@ def dagster_home(settings: Settings) -> Path:
 
 def open_instance(settings: Settings) -> "dg.DagsterInstance":
     """Dagster's instance on the shared state."""
-    import dagster as dg
+    from platform_assets.instance_storage import open_with_kept_connections
 
-    return dg.DagsterInstance.from_config(str(dagster_home(settings)))
+    return open_with_kept_connections(dagster_home(settings))
 
 
 def register(instance: "dg.DagsterInstance", corpora: list[str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from platform_assets.automation import ON_ANY_CHANGE, ON_CHANGE
+from platform_assets.automation import ON_ANY_UPDATE, ON_CHANGE
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.evaluation.figures import draw, growth_series
@@ -82,7 +82,7 @@ def retrieval_evaluation(
     kinds={"matplotlib"},
     owners=OWNERS,
     code_version=CODE_VERSION,
-    automation_condition=ON_ANY_CHANGE,
+    automation_condition=ON_ANY_UPDATE,
 )
 def evaluation_plots(
     context: dg.AssetExecutionContext,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from platform_assets.automation import ON_ANY_CHANGE, ON_CHANGE
+from platform_assets.automation import ON_ANY_UPDATE, ON_CHANGE
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.assets import chunks
@@ -92,7 +92,8 @@ def vector_index(
     kinds={"qdrant"},
     owners=OWNERS,
     code_version=CODE_VERSION,
-    automation_condition=ON_ANY_CHANGE,
+    automation_condition=ON_ANY_UPDATE,
+    op_tags={"dagster/priority": "1"},  # ahead of the plots, which users can wait for
 )
 def published_index(
     context: dg.AssetExecutionContext,

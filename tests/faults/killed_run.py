@@ -1,4 +1,4 @@
-"""A run of the pipeline that ends by `kill -9` in the middle: `python -m tests.faults.killed_run`.
+"""A run that ends by `kill -9`: `python -m tests.faults.killed_run STOP FILE`.
 
 Here: where runs are killed, and the small waves and the short training that give each asset a
 middle. Not here: what must hold afterwards (test_kill.py).
@@ -23,10 +23,10 @@ from platform_assets.documents import refresh as documents
 from platform_assets.embeddings import refresh as embeddings
 from platform_assets.vector_indexes import refresh as vector_index
 from resources.training import accelerate
-from tests.spies import Platform
+from tests.spies import Calls, Platform
 
 CORPUS = "harbour"
-WAVE = 6
+WAVE = 3
 """Chunks and points in a wave."""
 SMALL: tuple[tuple[Any, str, object], ...] = (
     (documents, "WAVE_BYTES", 2_000),
@@ -49,7 +49,7 @@ class Stop:
 
 
 STOPS = {
-    "while parsing": Stop("documents", "resources.parsing.wire:decode", 6),
+    "while parsing": Stop("documents", "resources.parsing.wire:decode", 9),
     "between documents and rejected": Stop(
         "documents", "platform_assets.tables:OwnRows.replace", 4
     ),
@@ -84,7 +84,7 @@ def arm(stop: Stop, last_words: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    """Materialise the asset of the stop in LAKELOOM_HOME; dies with the calls so far printed."""
+    """Run to the stop named first; the calls up to then are left in the file named second."""
     stop = STOPS[sys.argv[1]]
     for module, name, value in SMALL:
         setattr(module, name, value)
@@ -92,9 +92,13 @@ def main() -> None:
     if stop.asset == "checkpoints":
         accelerate._WORKER = "tests.faults.killed_worker"
     else:
-        arm(stop, lambda: json.dump(asdict(platform.calls), CALLS.open("w")))
+        arm(stop, lambda: _keep(platform.calls, Path(sys.argv[2])))
     answer = platform.answer(CORPUS, encoders=[stop.encoder], select=stop.asset)
     sys.exit(f"it was not killed: {answer}")
+
+
+def _keep(calls: Calls, path: Path) -> None:
+    path.write_text(json.dumps(asdict(calls)))
 
 
 if __name__ == "__main__":

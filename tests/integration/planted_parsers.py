@@ -1,6 +1,6 @@
 """Parsers that misbehave, each as a document of the same name tells it to; a worker imports them.
 
-Workers take them by import path: `GuardedParser(parser="planted_parsers:Planted")`.
+Workers take them by import path: `GuardedParser(parser=f"{__name__}:Planted")`.
 """
 
 import os

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.embeddings.table import EMBEDDINGS
+from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
 from resources.warehouse import TableSpec
 from tests.spies import Platform
@@ -32,6 +34,10 @@ def document(key: str) -> str:
     return f"# {title}\n\n{body}\n" if key.endswith(".md") else f"{title}\n\n{body}\n"
 
 
+TO_SEARCH = "not (key:evaluation_plots or key:promoted_encoder)"
+"""What decides on search; drawing plots takes most of a small corpus's time."""
+
+
 class Facts:
     """A corpus of six documents on the shared platform."""
 
@@ -47,8 +53,8 @@ class Facts:
     def delete(self, key: str) -> None:
         self.platform.state.lake.delete(f"{self.corpus}/{key}")
 
-    def materialize(self) -> dict[str, dict[str, Any]]:
-        rows = self.platform.materialize(self.corpus)
+    def materialize(self, select: str | None = TO_SEARCH) -> dict[str, dict[str, Any]]:
+        rows = self.platform.materialize(self.corpus, select=select)
         return {asset: row for (asset, _), row in rows.items()}
 
     def search(self, query: str, top: int = 5) -> list[dict[str, Any]]:
@@ -75,7 +81,8 @@ def facts(shared_platform: Platform, request: pytest.FixtureRequest) -> Facts:
 
 
 def test_a_second_run_does_nothing(facts: Facts) -> None:
-    rows = facts.materialize()
+    facts.materialize(select=None)
+    rows = facts.materialize(select=None)
     assert facts.calls.none()
     assert all(not any(row["work"].values()) for row in rows.values())
     assert all(row["added"] == row["changed"] == row["removed"] == 0 for row in rows.values())
@@ -185,3 +192,22 @@ def test_another_chunking_redoes_chunks_and_what_follows(
     assert facts.texts() != before
     assert rows["chunks"]["added"] > 0
     assert facts.points() == {row["chunk_id"] for row in facts.rows(CHUNKS)}
+
+
+def test_another_encoder_redoes_its_own_partitions_alone(facts: Facts) -> None:
+    state = facts.platform.state
+    backend = OpenVinoBackend("f32")  # another precision is another encoder digest
+    store = CheckpointStore(state.lake, state.settings.cache / "checkpoints", backend)
+    facts.platform.materialize(facts.corpus, encoders=["minilm-tuned"], select=TO_SEARCH)
+    tuned = state.ledger.require("embeddings", f"{facts.corpus}|minilm-tuned")
+    before = state.ledger.require("embeddings", f"{facts.corpus}|minilm")
+    try:
+        rows = facts.platform.materialize(facts.corpus, select=TO_SEARCH, checkpoint_store=store)
+        after = state.ledger.require("embeddings", f"{facts.corpus}|minilm")
+        assert not {"raw_objects", "documents", "chunks", "queries"} & set(facts.calls.commits)
+        assert rows["embeddings", f"{facts.corpus}|minilm"]["work"]["embedded"] > 0
+        assert set(facts.calls.upserted) == facts.points()
+        assert after.digest != before.digest
+        assert state.ledger.require("embeddings", f"{facts.corpus}|minilm-tuned") == tuned
+    finally:
+        facts.materialize()  # the other tests share the encoder

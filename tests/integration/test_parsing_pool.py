@@ -13,7 +13,7 @@ from resources.parsing import ParsedDocument, Rejection, RejectionReason
 from resources.parsing.pool import GuardedParser
 from resources.parsing.process import Limits
 
-PLANTED = "planted_parsers:Planted"
+PLANTED = "tests.integration.planted_parsers:Planted"
 GOOD = [(f"good{number}", b"x") for number in range(6)]
 
 
@@ -136,7 +136,7 @@ def test_a_large_document_is_rejected_unread() -> None:
 
 
 def test_a_parser_that_cannot_be_imported_is_no_fault_of_the_documents() -> None:
-    parser = GuardedParser(parser="planted_parsers:Nothing")
+    parser = GuardedParser(parser="tests.integration.planted_parsers:Nothing")
     with pytest.raises(RuntimeError, match="could not start"):
         list(parser.parse(GOOD))
 

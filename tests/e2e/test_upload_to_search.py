@@ -1,0 +1,150 @@
+"""A file dropped in the lake is found by `lakeloom search`: the real daemon, with real runs."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from platform_assets.commands.search import search
+from platform_assets.commands.state import State, open_instance
+from resources.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+CORPUS = "field-notes"
+DEADLINE_SECONDS = 300
+OWL = "# The Barn Owl\n\nThe barn owl hunts voles over meadows by hearing alone.\n"
+EEL = "# The European Eel\n\nThe eel crosses the Atlantic to spawn in the Sargasso Sea.\n"
+EDITED = EEL.replace("the Atlantic", "five thousand kilometres of open ocean")
+BY_SENSOR, BY_AUTOMATION = "bucket_uploads", "automation"
+
+
+class Daemon:
+    """`lakeloom ui` on a home of its own: webserver, daemon and code server."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.env = {**os.environ, "LAKELOOM_HOME": str(home), "LAKELOOM_POLL_SECONDS": "1"}
+        self.env.pop("DAGSTER_HOME", None)
+        self.log = home / "daemon.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def __enter__(self) -> "Daemon":
+        command = [BIN / "lakeloom", "ui", "--port", str(self.port)]
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                command, env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(120)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise
+
+    def until(self, what: str, holds: Callable[[], object]) -> float:
+        """Seconds until something holds."""
+        started = time.monotonic()
+        while not holds():
+            assert self._process.poll() is None, self.log.read_text()[-5000:]
+            waited = time.monotonic() - started
+            assert waited < DEADLINE_SECONDS, f"{what}: {self.log.read_text()[-5000:]}"
+            time.sleep(0.2)
+        return time.monotonic() - started
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/server_info") as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+
+class Lake:
+    """The corpus as its users see it: files on one side, hits on the other."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "lake" / CORPUS
+        self.state = State(Settings.from_env({"LAKELOOM_HOME": str(home)}))
+
+    def drop(self, key: str, text: str) -> None:
+        """Write a file as uploads do: under another name, then in its place."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder.parent / f".{key}.part"
+        part.write_text(text)
+        part.rename(self.folder / key)
+
+    def text_of(self, key: str) -> str | None:
+        """Text of a document's best hit."""
+        try:
+            hits = search(self.state, CORPUS, "where does it hunt or spawn", 10)["hits"]
+        except LookupError:
+            return None
+        return next((hit["text"] for hit in hits if hit["key"] == key), None)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def runs(home: Path) -> list[dg.DagsterRun]:
+    """Every run of a life: an upload before the daemon starts, another, an edit, a deletion."""
+    lake = Lake(home)
+    lake.drop("owl.md", OWL)
+    seconds: dict[str, float] = {}
+    with Daemon(home) as daemon:
+        daemon.until("the webserver", daemon.answers)
+        daemon.until("the upload before the start", lambda: lake.text_of("owl.md"))
+        lake.drop("eel.md", EEL)
+        seconds["added"] = daemon.until("an upload", lambda: lake.text_of("eel.md"))
+        found = _cli(daemon.env, "search", CORPUS, "which fish spawns in the Sargasso Sea")
+        assert found["hits"][0]["key"] == "eel.md"
+        lake.drop("eel.md", EDITED)
+        seconds["overwritten"] = daemon.until(
+            "an edit", lambda: "five thousand" in (lake.text_of("eel.md") or "")
+        )
+        (lake.folder / "eel.md").unlink()
+        seconds["deleted"] = daemon.until("a deletion", lambda: lake.text_of("eel.md") is None)
+        instance = open_instance(lake.state.settings)
+        daemon.until("the last run", lambda: all(r.is_finished for r in instance.get_runs()))
+    print("seconds to searchable:", {name: round(took, 1) for name, took in seconds.items()})
+    assert _cli(daemon.env, "trace", CORPUS)["ok"]
+    return list(instance.get_runs())
+
+
+def _cli(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [BIN / "lakeloom", *arguments, "--json"], env=env, check=True, capture_output=True
+    )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_uploads_edits_and_deletions_reach_the_search(runs: list[dg.DagsterRun]) -> None:
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_each_change_costs_three_runs(runs: list[dg.DagsterRun]) -> None:
+    """One up to the chunks, one up to the evaluation, one that publishes; none twice."""
+    started = Counter(run.tags.get("dagster/sensor_name") for run in runs)
+    assert started == {BY_SENSOR: 4, BY_AUTOMATION: 8, "pretrained_encoders": 1}
