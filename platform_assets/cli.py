@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         answer: Answer = arguments.run(State(Settings.from_env()), arguments)
     except ValueError as error:
         _end(2, str(error))
-    except (LookupError, OSError) as error:
+    except (LookupError, OSError, RuntimeError) as error:
         _end(1, str(error.args[0] if isinstance(error, LookupError) else error))
     if arguments.json:
         print(json.dumps(answer, ensure_ascii=False, default=str))
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from platform_assets.commands.printing import PRINTERS
 
         PRINTERS[arguments.command](answer)
+    gc.freeze()  # the interpreter would search everything for cycles before it ends
     sys.exit(0 if answer.get("ok", True) else 1)
 
 
@@ -124,9 +125,8 @@ def _ui(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.state import dagster_home
 
     os.environ["DAGSTER_HOME"] = str(dagster_home(state.settings))
-    workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
     dagster = str(Path(sys.executable).with_name("dagster"))
-    command = [dagster, "dev", "-w", str(workspace), "-p", str(arguments.port)]
+    command = [dagster, "dev", "-m", "platform_assets.definitions", "-p", str(arguments.port)]
     os.execv(dagster, command)  # noqa: S606 - no shell is wanted
 
 

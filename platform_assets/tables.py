@@ -23,8 +23,10 @@ class OwnRows:
         self._warehouse = warehouse
         self._scope = scope
         columns = [table.group, table.key, "fingerprint", "digest"]
-        rows = warehouse.scan(table, scope, list(dict.fromkeys(columns)))
+        self._head = warehouse.snapshot(table)
+        rows = warehouse.scan(table, scope, list(dict.fromkeys(columns)), snapshot=self._head)
         self._groups: dict[str, dict[str, tuple[str, str]]] = {}
+        self._doubled: set[str] = set()
         self._remember(rows)
         self.report = Report(rows=rows.num_rows)
 
@@ -35,6 +37,7 @@ class OwnRows:
             for group, rows in self._groups.items()
             for fingerprint, _ in rows.values()
         ]
+        pairs += [(group, "doubled") for group in self._doubled]
         return fingerprints([group for group, _ in pairs], [value for _, value in pairs])
 
     def replace(self, groups: Iterable[str], rows: pa.Table) -> None:
@@ -44,11 +47,14 @@ class OwnRows:
             groups: Groups to clear; those with no rows are ignored.
             rows: All columns of the table but scope and `digest`, which are filled in here.
         """
+        groups = list(groups)
         present = [group for group in dict.fromkeys(groups) if group in self._groups]
         if not present and not rows.num_rows:
             return
         full = self._complete(rows)
-        self._warehouse.replace(self.table, self._scope, present, full)
+        # Another run may have added these groups meanwhile: then all are cleared.
+        gone = present if self._warehouse.snapshot(self.table) == self._head else groups
+        self._head = self._warehouse.replace(self.table, self._scope, gone, full)
         before = {key: row for group in present for key, row in self._groups.pop(group).items()}
         self._count(before, self._remember(full))
 
@@ -106,6 +112,8 @@ class OwnRows:
         values = [rows.column(name).to_pylist() for name in names]
         seen: dict[str, tuple[str, str]] = {}
         for group, key, fingerprint, digest in zip(*values, strict=True):
+            if key in seen:
+                self._doubled.add(group)
             self._groups.setdefault(group, {})[key] = seen[key] = (fingerprint, digest)
         return seen
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.table import CHUNKS
@@ -15,12 +16,13 @@ from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.evaluation.table import EVALUATION
 from platform_assets.partitions import corpus_and_encoder
-from platform_assets.provenance import Ledger, Link, Record
+from platform_assets.provenance import Ledger, Link, Record, sha256_text
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.tables import digest_of_rows, row_digests
+from platform_assets.vector_indexes.refresh import point_fingerprint
 from resources.object_store import ObjectStore
-from resources.vector_store import VectorStore
+from resources.vector_store import Collection, VectorStore
 from resources.warehouse import Scope, TableSpec, Warehouse
 
 TABLES = {
@@ -34,6 +36,8 @@ TABLES = {
 }
 COSINE_FLOOR = 0.999
 """Least cosine between a vector in the collection and the one in the table."""
+BLOCK = 10_000
+"""Points read at a time."""
 SHOWN = 3
 
 
@@ -79,9 +83,11 @@ class Tracer:
             try:
                 record = ledger.get(link.record)
             except (FileNotFoundError, ValueError) as error:
-                asset, partition = name.split("/", 1)
                 why = str(error) or f"record {link.record[:12]} is gone"
-                found[link.record] = TracedLink(asset, partition, None, link.digest, False, why)
+                found[link.record] = _broken(name, link, why)
+                continue
+            if record.name != name:
+                found[link.record] = _broken(name, link, f"its record is of {record.name}")
                 continue
             found[link.record] = self._verified(record, link)
             pending += record.upstream.items()
@@ -113,38 +119,63 @@ class Tracer:
     def _table(self, record: Record) -> Iterator[str]:
         table = TABLES[record.asset]
         yield from self._rows(table, record, record.snapshot, record.digest)
-        latest = Ledger(self.lake).latest(record.asset, record.partition)
-        head = self.warehouse.snapshot(table)
-        if latest is not None and head != record.snapshot:
-            yield from self._rows(table, latest, head, latest.digest)
+        yield from self._head(table, record, record.snapshot)
 
     def _rows(
         self, table: TableSpec, record: Record, snapshot: str | None, expected: str
     ) -> Iterator[str]:
-        columns = list(dict.fromkeys([table.key, *table.content, "digest"]))
         if snapshot is None:
             rows = table.schema.empty_table()
         else:
-            rows = self.warehouse.scan(table, _scope(table, record), columns, snapshot=snapshot)
+            rows = self.warehouse.scan(
+                table, _scope(table, record), _traced(table), snapshot=snapshot
+            )
         keys, digests = rows.column(table.key).to_pylist(), row_digests(rows, table.content)
         if digest_of_rows(sorted(zip(keys, digests, strict=True))) == expected:
             return
-        stored = rows.column("digest").to_pylist()
-        altered = [key for key, a, b in zip(keys, digests, stored, strict=True) if a != b]
+        altered = _altered(table, rows)
         which = f": rows {_some(altered)}" if altered else ": rows are missing or were added"
         yield f"table {table.name} was altered after it was materialised{which}"
+
+    def _head(self, table: TableSpec, record: Record, pinned: str | None) -> Iterator[str]:
+        """Rows as they are now; which there are may differ, since a run may be under way."""
+        head = self.warehouse.snapshot(table)
+        if head == pinned:
+            return
+        rows = self.warehouse.scan(table, _scope(table, record), _traced(table), snapshot=head)
+        if altered := _altered(table, rows):
+            yield f"table {table.name} was altered after it was materialised: rows {_some(altered)}"
 
     def _documents(self, record: Record) -> Iterator[str]:
         details = record.details
         yield from self._rows(DOCUMENTS, record, record.snapshot, details["accepted"])
         rejected_snapshot = details["rejected_snapshot"] or None
         yield from self._rows(REJECTED_DOCUMENTS, record, rejected_snapshot, details["rejected"])
-        latest = Ledger(self.lake).latest(record.asset, record.partition)
-        if latest is not None and (head := self.warehouse.snapshot(DOCUMENTS)) != record.snapshot:
-            yield from self._rows(DOCUMENTS, latest, head, latest.details["accepted"])
+        yield from self._head(DOCUMENTS, record, record.snapshot)
+        yield from self._head(REJECTED_DOCUMENTS, record, rejected_snapshot)
 
     def _objects(self, record: Record) -> Iterator[str]:
         yield from self._table(record)
+        if record.record_id == self._live(record.partition):
+            yield from self._bytes(record)
+
+    def _live(self, corpus: str) -> str | None:
+        """The manifest behind what is served; that of an earlier training may be outdated."""
+        served = self.vectors.served(corpus)
+        ledger = Ledger(self.lake)
+        if served is None:
+            return None
+        names = [f"vector_index/{corpus}|{served.encoder}"]
+        names += [f"{asset}/{corpus}" for asset in ("chunks", "documents", "raw_objects")]
+        found = served.record
+        for name in names:
+            try:
+                found = ledger.get(found).upstream[name].record
+            except (FileNotFoundError, ValueError, KeyError):
+                return None  # the broken record is named where the walk meets it
+        return found
+
+    def _bytes(self, record: Record) -> Iterator[str]:
         scope = {"corpus": record.partition}
         rows = self.warehouse.scan(RAW_OBJECTS, scope, ["key", "sha256"], snapshot=record.snapshot)
         broken = []
@@ -166,32 +197,74 @@ class Tracer:
         name = record.details["collection"]
         collection = self.vectors.open(name)
         points = collection.fingerprints()
-        if digest_of_rows(sorted(points.items())) != record.digest:
+        stored = dict(_stored_fingerprints(collection, sorted(points), record))
+        if stored != points or digest_of_rows(sorted(points.items())) != record.digest:
             yield f"collection {name} was altered after it was built"
         corpus, encoder = corpus_and_encoder(record.partition)
         scope = {"corpus": corpus, "encoder": encoder}
         snapshot = record.details["embeddings_snapshot"]
         rows = self.warehouse.scan(EMBEDDINGS, scope, ["chunk_id", "vector"], snapshot=snapshot)
-        for batch in rows.to_batches(max_chunksize=10_000):
+        for batch in rows.to_batches(max_chunksize=BLOCK):
             ids: list[str] = batch.column("chunk_id").to_pylist()
             known = [position for position, chunk_id in enumerate(ids) if chunk_id in points]
-            stored = collection.vectors([ids[position] for position in known])
+            indexed = collection.vectors([ids[position] for position in known])
             wanted = np.stack([batch.column("vector")[position].as_py() for position in known])
-            if known and np.einsum("ij,ij->i", stored, wanted).min() < COSINE_FLOOR:
+            if known and np.einsum("ij,ij->i", indexed, wanted).min() < COSINE_FLOOR:
                 yield f"vectors in collection {name} are not those of the embeddings table"
 
     def _alias(self, record: Record) -> Iterator[str]:
         served = self.vectors.served(record.partition)
         if served is None or served.collection != record.details["collection"]:
             yield "the alias does not point at the collection that was published"
-        elif served.encoder != record.details["encoder"]:
-            yield "the alias names another encoder than the one that was published"
+        elif (served.encoder, served.retriever) != (
+            record.details["encoder"],
+            record.details["retriever"],
+        ):
+            yield "the alias names another encoder or retriever than was published"
+
+
+def _broken(name: str, link: Link, why: str) -> TracedLink:
+    asset, partition = name.split("/", 1)
+    return TracedLink(asset, partition, None, link.digest, False, why)
 
 
 def _scope(table: TableSpec, record: Record) -> Scope:
     if table.scope == ("corpus",):
         return {"corpus": record.partition}
     return dict(zip(table.scope, corpus_and_encoder(record.partition), strict=True))
+
+
+def _traced(table: TableSpec) -> list[str]:
+    return list(dict.fromkeys([table.key, *table.content, "digest"]))
+
+
+def _altered(table: TableSpec, rows: pa.Table) -> list[str]:
+    """Keys of rows whose content is not what their digest was made of."""
+    keys, stored = rows.column(table.key).to_pylist(), rows.column("digest").to_pylist()
+    digests = row_digests(rows, table.content)
+    return [key for key, a, b in zip(keys, digests, stored, strict=True) if a != b]
+
+
+def _stored_fingerprints(
+    collection: Collection, point_ids: Sequence[str], record: Record
+) -> Iterator[tuple[str, str]]:
+    """Fingerprint of each point, computed anew from what is stored of it."""
+    schema = pa.schema([CHUNKS.schema.field(name) for name in CHUNKS.content])
+    for start in range(0, len(point_ids), BLOCK):
+        hits = collection.points(point_ids[start : start + BLOCK])
+        chunks = [
+            {
+                **hit.payload,
+                "chunk_id": hit.point_id,
+                "text": hit.text,
+                "text_digest": sha256_text(hit.text),
+                "heading_path": hit.payload["heading"],
+            }
+            for hit in hits
+        ]
+        digests = row_digests(pa.Table.from_pylist(chunks, schema=schema), CHUNKS.content)
+        for hit, digest in zip(hits, digests, strict=True):
+            yield hit.point_id, point_fingerprint(record.details["encoder_digest"], digest)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -68,6 +68,8 @@ class Settings:
 def redacted(url: str) -> str:
     """The URL without user, password and query, fit for logs and errors."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = f":{parts.port}" if parts.port else ""
-    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))
+    try:
+        host, port = parts.hostname or "", parts.port
+    except ValueError:  # a password with a slash in it: what follows is not to be trusted
+        return f"{parts.scheme}://..."
+    return urlunsplit((parts.scheme, f"{host}:{port}" if port else host, parts.path, "", ""))

@@ -111,13 +111,11 @@ def promoted_encoder(
     name = context.partition_key
     ledger = Ledger(lake)
     checkpoint = ledger.require("checkpoints", name)
-    evaluations = {
-        other: _records(context, ledger, "retrieval_evaluation", other) for other in load_recipes()
-    }
+    evaluations = {other: _measured(context, ledger, other) for other in load_recipes()}
     upstream = [checkpoint, *(record for found in evaluations.values() for record in found)]
     latest = ledger.latest("promoted_encoder", name)
     draft = Record("promoted_encoder", name, None, "", 1, CODE_VERSION, upstream=links(upstream))
-    if latest and latest.causes() == draft.causes():
+    if latest and ledger.settled(draft):
         return materialized(Report(rows=1), latest)
     standings = {other: scores(warehouse, found) for other, found in evaluations.items()}
     verdict = judge(name, standings, _opponent(name, tracking))
@@ -150,6 +148,18 @@ def _records(
         for corpus in sorted(context.instance.get_dynamic_partitions(corpora.name or ""))
     )
     return [record for record in found if record is not None]
+
+
+def _measured(context: dg.AssetExecutionContext, ledger: Ledger, encoder: str) -> list[Record]:
+    """Evaluations of an encoder with its present checkpoint; those of an earlier one are out."""
+    checkpoint = ledger.latest("checkpoints", encoder)
+    found = []
+    for record in _records(context, ledger, "retrieval_evaluation", encoder):
+        index = ledger.get(record.upstream[f"vector_index/{record.partition}"].record)
+        digest = index.details["encoder_digest"]
+        if checkpoint and digest == checkpoint.details["encoder_digest"]:
+            found.append(record)
+    return found
 
 
 def _opponent(name: str, tracking: Tracking) -> str | None:

@@ -39,7 +39,8 @@ def trained_as_its_recipe_says(
             return Verdict(None, {"pairs": pairs})
         fault = (
             f"{pairs} training pairs, {recipe.training.min_pairs} are needed: it is {recipe.base} "
-            "unchanged; upload queries.jsonl and qrels, or more documents with headings"
+            "unchanged; upload queries.jsonl and qrels, or more documents with headings, then "
+            "`lakeloom materialize --select 'key:training_pairs or key:checkpoints'`"
         )
         return Verdict(fault, {"pairs": pairs})
 

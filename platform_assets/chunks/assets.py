@@ -49,7 +49,7 @@ def chunks(
     ledger = Ledger(lake)
     upstream = ledger.require("documents", corpus)
     chunking = ChunkingConfig.from_env()
-    own = refresh(corpus, warehouse, tokenizers(hub), chunking, CODE_VERSION)
+    own = refresh(corpus, warehouse, tokenizers(hub), chunking, CODE_VERSION, upstream.snapshot)
     config_digest = {"chunking": chunking.digest}
     record = ledger.commit(own.record(CODE_VERSION, config_digest, [upstream]))
     found = lineage(CHUNKS, {"documents": DOCUMENTS})

@@ -25,10 +25,14 @@ def refresh(
     tokenizers: Sequence[Tokenizer],
     config: ChunkingConfig,
     code_version: str,
+    snapshot: str | None,
 ) -> OwnRows:
-    """Chunk the documents whose content, or whose chunking, has changed."""
+    """Chunk the documents whose content, or whose chunking, has changed.
+
+    `snapshot` is the documents' as their provenance pins it.
+    """
     scope = {"corpus": corpus}
-    documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "digest"])
+    documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "digest"], snapshot=snapshot)
     chunker = [code_version, config.digest, *(tokenizer.digest for tokenizer in tokenizers)]
     digests = documents.column("digest").to_pylist()
     values = [sha256_text("|".join([digest, *chunker])) for digest in digests]
@@ -38,7 +42,7 @@ def refresh(
 
     def compute(stale: Sequence[str]) -> pa.Table:
         columns = ["doc_id", "key", "elements"]
-        found = warehouse.scan(DOCUMENTS, scope, columns, stale).to_pylist() if stale else []
+        found = warehouse.scan(DOCUMENTS, scope, columns, stale, snapshot).to_pylist()
         rows = (row | {"fingerprint": wanted[row["doc_id"]]} for row in found)
         return rows_of(
             CHUNKS, [chunk for row in rows for chunk in _chunks(row, tokenizers, config)]

@@ -20,5 +20,5 @@ CHUNKS = TableSpec.of(
     },
     group="doc_id",
     key="chunk_id",
-    content=("doc_id", "chunk_id", "key", "text", "page", "heading_path"),
+    content=("doc_id", "chunk_id", "key", "text", "text_digest", "page", "heading_path"),
 )

@@ -12,6 +12,7 @@ from platform_assets.commands.materialize import Request, materialize
 from platform_assets.commands.search import search
 from platform_assets.commands.state import State
 from platform_assets.evaluation.refresh import BASELINE, MEASURED, Quality, qualities
+from platform_assets.provenance import PREFIX
 from platform_assets.queries.refresh import read_queries
 from platform_assets.raw_objects.demo import write_packages, write_stdlib
 
@@ -33,7 +34,7 @@ def demo(state: State, docs: Path | None, show: Callable[[str], None]) -> dict[s
         corpora = _demo_corpora(state, show)
         searches = list(SEARCHES)
     else:
-        corpora = [_corpus_name(docs)]
+        corpora = [_corpus_of(state, docs)]
         show(f"ingesting {docs} as corpus {corpora[0]}")
         ingest(state, docs, corpora[0], mirror=True)
         searches = []
@@ -61,9 +62,27 @@ def _demo_corpora(state: State, show: Callable[[str], None]) -> list[str]:
     return list(writers)
 
 
-def _corpus_name(folder: Path) -> str:
-    slug = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")
-    return slug[:63] or "documents"
+def _corpus_of(state: State, folder: Path) -> str:
+    """Name of a folder's corpus, which mirrors that folder and no other.
+
+    Raises:
+        ValueError: the folder is empty, or another one of its name is a corpus already.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise ValueError(f"{folder} is no folder with documents in it")
+    name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")[:63]
+    corpus, source = name or "documents", str(folder.resolve())
+    key = f"{PREFIX}/sources/{corpus}"
+    try:
+        known = state.lake.get(key).decode()
+    except FileNotFoundError:
+        known = "another folder" if corpus in state.corpora() else source
+    if known != source:
+        raise ValueError(
+            f"corpus {corpus} is that of {known}: rename {folder} or ingest it by hand"
+        )
+    state.lake.put(key, source.encode())
+    return corpus
 
 
 def _own_searches(state: State, corpus: str) -> list[tuple[str, str]]:

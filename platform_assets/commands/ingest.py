@@ -30,19 +30,28 @@ def ingest(state: State, folder: Path, corpus: str, *, mirror: bool) -> dict[str
         for key, path in sorted(files.items())
         if there.get(key) != path.stat().st_size or not _same(state, prefix + key, path)
     ]
-    for key in copied:
-        state.lake.put(prefix + key, files[key])
+    refused = {key: why for key in copied if (why := _refused(state, prefix + key, files[key]))}
     removed = sorted(there.keys() - files.keys()) if mirror else []
     for key in removed:
         state.lake.delete(prefix + key)
     register(open_instance(state.settings), [corpus])
     return {
-        "ok": True,
+        "ok": not refused,
         "corpus": corpus,
         "files": len(files),
-        "copied": len(copied),
+        "copied": len(copied) - len(refused),
         "removed": len(removed),
+        "refused": refused,
     }
+
+
+def _refused(state: State, key: str, path: Path) -> str | None:
+    """Copy a file; why the store would not take it, such as a key it cannot hold."""
+    try:
+        state.lake.put(key, path)
+    except Exception as error:  # noqa: BLE001 - stores raise errors of their own
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """`lakeloom materialize`: what is asked, in the order of the asset graph, with a report."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +83,9 @@ def materialize(
 
 
 def _named(request: Request) -> bool:
-    return bool(request.select) and any(name in (request.select or "") for name in ON_DEMAND)
+    """Whether an on-demand asset was asked for by its name."""
+    words = re.findall(r"\w+", request.select or "")
+    return "not" not in words and any(name in words for name in ON_DEMAND)
 
 
 def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:

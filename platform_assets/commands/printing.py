@@ -5,7 +5,7 @@ Here: rich tables on standard output. Not here: JSON, which cli.py prints as it 
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -25,7 +25,7 @@ WORDS = {"commits": "committed", "trained_steps": "steps trained"}
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
-        side = "right" if column in NUMERIC else "left"
+        side: Literal["left", "right"] = "right" if column in NUMERIC else "left"
         table.add_column(column, justify=side, no_wrap=column != LAST, overflow="fold")
     return table
 
@@ -117,6 +117,8 @@ def ingest(answer: Answer) -> None:
         f"{answer['corpus']}: {answer['files']} files, {answer['copied']} copied, "
         f"{answer['removed']} removed"
     )
+    for key, why in answer["refused"].items():
+        console.print(f"[red]refused[/red] {escape(key)}: {escape(why)}; rename the file")
 
 
 def rollback(answer: Answer) -> None:

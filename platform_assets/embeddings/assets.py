@@ -46,6 +46,7 @@ def embeddings(
         warehouse,
         lambda: checkpoint_store.load(checkpoint),
         progress_log(context, "texts embedded"),
+        upstream[0].snapshot,
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
     found = lineage(EMBEDDINGS, {"chunks": CHUNKS})

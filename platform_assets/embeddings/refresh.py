@@ -66,13 +66,14 @@ def refresh(
     warehouse: Warehouse,
     encoder: Callable[[], Encoder],
     progress: Callable[[int, int], None],
+    snapshot: str | None,
 ) -> OwnRows:
     """Embed the texts of new and changed chunks, drop the vectors of vanished ones.
 
-    For `encoder` and `progress` see `Embedder`.
+    For `encoder` and `progress` see `Embedder`; `snapshot` is the chunks' as it is pinned.
     """
     columns = ["doc_id", "chunk_id", "text_digest"]
-    chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns).to_pylist()
+    chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns, snapshot=snapshot).to_pylist()
     own = OwnRows(warehouse, EMBEDDINGS, {"corpus": corpus, "encoder": encoder_name})
     doc_ids = [chunk["doc_id"] for chunk in chunks]
     values = [_fingerprint(chunk, encoder_digest) for chunk in chunks]
@@ -87,7 +88,7 @@ def refresh(
     def compute(groups: Sequence[str]) -> pa.Table:
         if not groups:
             return rows_of(EMBEDDINGS, [])
-        rows = warehouse.scan(CHUNKS, {"corpus": corpus}, [*columns, "text"], groups)
+        rows = warehouse.scan(CHUNKS, {"corpus": corpus}, [*columns, "text"], groups, snapshot)
         return embedder.rows(rows.to_pylist())
 
     own.carry_out(plan, compute, Counter(doc_ids), WAVE_CHUNKS)

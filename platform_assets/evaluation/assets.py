@@ -56,9 +56,9 @@ def retrieval_evaluation(
         upstream=links(upstream),
     )
     latest = ledger.latest("retrieval_evaluation", context.partition_key)
-    if latest and latest.causes() == draft.causes():
+    if latest and ledger.settled(draft):
         return materialized(Report(rows=latest.rows), latest, _summary(warehouse, corpus, encoder))
-    checkpoint = ledger.require("checkpoints", encoder)
+    checkpoint = ledger.get(index.upstream[f"checkpoints/{encoder}"].record)
     own = refresh(
         corpus,
         encoder,
@@ -101,7 +101,7 @@ def evaluation_plots(
     upstream = [record for name in names if (record := ledger.latest(*name))]
     draft = Record("evaluation_plots", corpus, None, "", 0, CODE_VERSION, upstream=links(upstream))
     latest = ledger.latest("evaluation_plots", corpus)
-    if latest and latest.causes() == draft.causes():
+    if latest and ledger.settled(draft):
         plots = {name: lake.get(plot_key(corpus, name)) for name in latest.details}
         shown = {name: inline_png(png) for name, png in plots.items()}
         return materialized(Report(rows=latest.rows), latest, shown)

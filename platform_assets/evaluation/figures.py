@@ -53,7 +53,7 @@ def draw(
         if (record := ledger.latest("checkpoints", encoder))
     }
     tokens = warehouse.scan(CHUNKS, {"corpus": corpus}, ["token_count"]).column("token_count")
-    limit = ChunkingConfig().max_tokens
+    limit = ChunkingConfig.from_env().max_tokens
     figures = {
         **_quality_figures(corpus, measured),
         "training_loss": training_loss(trained),

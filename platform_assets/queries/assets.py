@@ -81,12 +81,14 @@ def training_pairs(
     corpus = context.partition_key
     ledger = Ledger(lake)
     upstream = [ledger.require(name, corpus) for name in ("queries", "chunks")]
-    base = next(recipe.base for recipe in load_recipes().values() if recipe.training)
+    recipes = sorted(load_recipes().values(), key=lambda recipe: recipe.training is None)
+    base = recipes[0].base
     draft = Record(
         "training_pairs", corpus, None, "", 0, CODE_VERSION, {"base": base}, links(upstream)
     )
     latest = ledger.latest("training_pairs", corpus)
-    if latest and (config.only_if_missing or latest.causes() == draft.causes()):
+    kept = config.only_if_missing and not training.leaks(warehouse, corpus)
+    if latest and (kept or ledger.settled(draft)):
         return materialized(Report(rows=latest.rows), latest)
 
     @lru_cache(maxsize=1)

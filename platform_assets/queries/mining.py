@@ -4,7 +4,7 @@ Here: which chunks an encoder is trained on, decided from rankings that are hand
 Not here: making the rankings (an encoder and BM25 do), the training (resources/training).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain, zip_longest
@@ -12,7 +12,7 @@ from itertools import chain, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from platform_assets.queries import Query
+from platform_assets.queries import Query, split_of
 from resources.encoding import Vectors
 
 _BLOCK_VALUES = 8_000_000
@@ -42,9 +42,19 @@ class TrainingPair:
     """Hardest first; fewer than asked where the corpus has no more."""
 
 
-def held_out(queries: Sequence[Query]) -> frozenset[str]:
-    """Keys of the documents judged relevant to some test query."""
-    return frozenset(key for query in queries if query.split == "test" for key in query.judgements)
+def held_out(queries: Sequence[Query], keys: Iterable[str]) -> frozenset[str]:
+    """Keys of the documents that training must not see.
+
+    Those judged relevant to some test query; with derived queries every document of the test
+    part, since which of them own a query changes with the corpus.
+
+    Args:
+        queries: All queries of the corpus.
+        keys: Keys of all its documents.
+    """
+    derived = any(query.origin == "derived" for query in queries)
+    judged = {key for query in queries if query.split == "test" for key in query.judgements}
+    return frozenset(judged | {key for key in keys if derived and split_of(key) == "test"})
 
 
 def mine(

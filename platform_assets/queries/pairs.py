@@ -39,9 +39,11 @@ def refresh(
     """
     own = OwnRows(warehouse, TRAINING_PAIRS, {"corpus": corpus})
     queries = read_queries(warehouse, corpus, "train")
-    tests = held_out(read_queries(warehouse, corpus, "test"))
     columns = ["chunk_id", "key", "text", "text_digest", "position"]
     chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns).to_pylist()
+    tests = hidden(warehouse, corpus)
+    seen = {row["text_digest"] for row in chunks if row["key"] in tests}
+    chunks = [row for row in chunks if row["text_digest"] not in seen]
     rows: dict[str, dict[str, object]] = {}
     if queries and chunks:
         lexical, offered = _offered(queries, chunks)
@@ -68,6 +70,22 @@ def refresh(
     wanted = fingerprints(list(rows), [str(row["fingerprint"]) for row in rows.values()])
     own.carry_out(diff(wanted, own.fingerprints()), compute, {}, max(1, len(rows)))
     return own
+
+
+def hidden(warehouse: Warehouse, corpus: str) -> frozenset[str]:
+    """Keys of the documents of a corpus that training must not see."""
+    queries = [q for split in ("train", "test") for q in read_queries(warehouse, corpus, split)]
+    keys = warehouse.scan(CHUNKS, {"corpus": corpus}, ["key"]).column("key").to_pylist()
+    return held_out(queries, set(keys))
+
+
+def leaks(warehouse: Warehouse, corpus: str) -> int:
+    """Stored training pairs that show a hidden document."""
+    tests = hidden(warehouse, corpus)
+    columns = ["positive_key", "negative_keys"]
+    rows = warehouse.scan(TRAINING_PAIRS, {"corpus": corpus}, columns).to_pylist()
+    shown = ({row["positive_key"], *row["negative_keys"]} for row in rows)
+    return sum(bool(keys & tests) for keys in shown)
 
 
 def _offered(

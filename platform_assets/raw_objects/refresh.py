@@ -38,12 +38,21 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> OwnRows:
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
         with ThreadPoolExecutor(READERS) as readers:
-            digests = list(readers.map(lambda doc_id: lake.sha256(objects[doc_id].key), doc_ids))
+            digests = list(readers.map(lambda doc_id: _digest(lake, objects[doc_id]), doc_ids))
         rows = zip(doc_ids, digests, strict=True)
-        return rows_of(RAW_OBJECTS, [_row(corpus, i, objects[i], sha256) for i, sha256 in rows])
+        found = [_row(corpus, doc_id, objects[doc_id], sha256) for doc_id, sha256 in rows if sha256]
+        return rows_of(RAW_OBJECTS, found)
 
     own.carry_out(diff(wanted, own.fingerprints()), compute, {}, WAVE)
     return own
+
+
+def _digest(lake: ObjectStore, item: ObjectInfo) -> str | None:
+    """Digest of an object's bytes; None if it was deleted after it was listed."""
+    try:
+        return lake.sha256(item.key)
+    except FileNotFoundError:
+        return None
 
 
 def _row(corpus: str, doc_id: str, item: ObjectInfo, sha256: str) -> dict[str, object]:

@@ -60,7 +60,8 @@ def vector_index(
     last = None
     if latest and latest.details["encoder_digest"] == encoder_digest:
         last = latest.details["collection"]
-    source = IndexSource(corpus, encoder, encoder_digest, dimensions)
+    pins = (upstream[1].snapshot, upstream[0].snapshot)
+    source = IndexSource(corpus, encoder, encoder_digest, dimensions, *pins)
     built = refresh(source, warehouse, vectors, last)
     details = {
         "collection": built.collection,
@@ -114,7 +115,7 @@ def published_index(
     latest = ledger.latest("published_index", corpus)
     served, previous = vectors.served(corpus), vectors.previous(corpus)
     carried_out = {end.record for end in (served, previous) if end}
-    if latest and latest.causes() == draft.causes() and latest.record_id in carried_out:
+    if latest and ledger.settled(draft) and latest.record_id in carried_out:
         return materialized(Report(rows=1), latest)
     choice, retriever = choose(found, served)
     faults = []
@@ -138,6 +139,8 @@ def published_index(
     digest = sha256_text(canonical(details))
     record = ledger.commit(replace(draft, digest=digest, details=details))
     vectors.switch(corpus, Served(choice.collection, choice.encoder, retriever, record.record_id))
-    dropped = drop_unserved(corpus, vectors, (each.collection for each in found))
+    built = (ledger.latest("vector_index", f"{corpus}|{encoder}") for encoder in load_recipes())
+    kept = (record.details["collection"] for record in built if record)
+    dropped = drop_unserved(corpus, vectors, kept)
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None))
     return materialized(report, record, {"collections dropped": len(dropped)})

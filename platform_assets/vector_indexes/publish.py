@@ -146,13 +146,17 @@ def collection_faults(
 def candidates(
     corpus: str, ledger: Ledger, warehouse: Warehouse, encoders: Iterable[str]
 ) -> list[Candidate]:
-    """Indexes of a corpus whose evaluation is of the index as it is now."""
+    """Indexes of the corpus's present chunks whose evaluation is of the index as it is now."""
     found = []
+    chunks = ledger.require("chunks", corpus)
     for encoder in encoders:
         key = f"{corpus}|{encoder}"
         index = ledger.latest("vector_index", key)
         evaluation = ledger.latest("retrieval_evaluation", key)
         measured = evaluation.upstream.get(f"vector_index/{key}") if evaluation else None
+        indexed = index.upstream[chunks.name] if index else None
+        if not indexed or indexed.digest != chunks.digest:
+            continue
         if index and evaluation and measured and measured.digest == index.digest:
             scored = qualities(warehouse, corpus, encoder)
             found.append(Candidate(encoder, index, evaluation, scored))

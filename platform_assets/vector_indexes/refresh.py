@@ -17,6 +17,8 @@ from platform_assets.tables import digest_of_rows
 from resources.vector_store import Point, VectorStore
 from resources.warehouse import Warehouse
 
+POINT_VERSION = 1
+"""Raise it when a point or the index is made otherwise: every collection is then built anew."""
 WAVE_POINTS = 2_048
 """Points stored durably at a time."""
 
@@ -29,6 +31,10 @@ class IndexSource:
     encoder: str
     encoder_digest: str
     dimensions: int
+    chunks: str | None
+    """Snapshot of the chunks."""
+    embeddings: str | None
+    """Snapshot of the embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,9 @@ class BuiltIndex:
     report: Report
 
 
-def point_fingerprint(source: IndexSource, chunk_digest: str) -> str:
+def point_fingerprint(encoder_digest: str, chunk_digest: str) -> str:
     """Digest of everything a point is made of."""
-    return sha256_text(f"{chunk_digest}|{source.encoder_digest}")
+    return sha256_text(f"{chunk_digest}|{encoder_digest}|{POINT_VERSION}")
 
 
 def collection_name(source: IndexSource, digest: str) -> str:
@@ -62,9 +68,10 @@ def refresh(
         last: Collection to start from, by the same encoder; None to begin empty.
     """
     scope = {"corpus": source.corpus}
-    chunks = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"]).to_pylist()
+    rows = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"], snapshot=source.chunks)
+    chunks = rows.to_pylist()
     wanted = {
-        row["chunk_id"]: point_fingerprint(source, row["digest"])
+        row["chunk_id"]: point_fingerprint(source.encoder_digest, row["digest"])
         for row in sorted(chunks, key=itemgetter("chunk_id"))
     }
     digest = digest_of_rows(wanted.items())
@@ -95,9 +102,10 @@ def _points(
 ) -> Iterator[Point]:
     corpus = {"corpus": source.corpus}
     columns = ["chunk_id", "doc_id", "key", "text", "page", "heading_path", "digest"]
-    chunks = warehouse.scan(CHUNKS, corpus, columns, doc_ids).to_pylist()
+    chunks = warehouse.scan(CHUNKS, corpus, columns, doc_ids, source.chunks).to_pylist()
     scope = corpus | {"encoder": source.encoder, "encoder_digest": source.encoder_digest}
-    rows = warehouse.scan(EMBEDDINGS, scope, ["chunk_id", "vector"], doc_ids)
+    stored = ["chunk_id", "vector"]
+    rows = warehouse.scan(EMBEDDINGS, scope, stored, doc_ids, source.embeddings)
     ids, values = rows.column("chunk_id").to_pylist(), rows.column("vector").to_numpy()
     vectors = dict(zip(ids, values, strict=True))
     for chunk in chunks:
@@ -115,7 +123,7 @@ def _point(source: IndexSource, chunk: dict[str, Any], vector: Sequence[float]) 
     heading = chunk["heading_path"]
     return Point(
         point_id=chunk["chunk_id"],
-        fingerprint=point_fingerprint(source, chunk["digest"]),
+        fingerprint=point_fingerprint(source.encoder_digest, chunk["digest"]),
         vector=vector,
         text=chunk["text"],
         sparse_text="\n".join([*heading, chunk["text"]]),

@@ -80,6 +80,14 @@ class Collection(Protocol):
         """
         ...
 
+    def points(self, point_ids: Sequence[str]) -> list[Hit]:
+        """Stored points, as a search returns them, with score 0; in the order asked.
+
+        Raises:
+            LookupError: a point is not in the collection.
+        """
+        ...
+
     def vectors(self, point_ids: Sequence[str]) -> Vectors:
         """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.
 

@@ -28,6 +28,7 @@ class EdgeStore:
         self._collections = root / "collections"
         self._building = root / "building"
         self._aliases = AliasFiles(root / "aliases")
+        self._opened: tuple[tuple[str, int], EdgeCollection] | None = None
 
     def collections(self) -> list[str]:
         """Names of the finished collections, sorted."""
@@ -56,7 +57,7 @@ class EdgeStore:
             raise
 
     def open(self, name: str) -> EdgeCollection:
-        """Open a finished collection for reading.
+        """Open a finished collection for reading, or return it if it was the last one opened.
 
         Raises:
             LookupError: there is no such collection.
@@ -65,7 +66,10 @@ class EdgeStore:
         dimensions = dimensions_of(path)
         if dimensions is None:
             raise LookupError(f"there is no finished collection {name}")
-        return EdgeCollection(load_shard(path), dimensions)
+        identity = (name, path.stat().st_ino)
+        if self._opened is None or self._opened[0] != identity:
+            self._opened = (identity, EdgeCollection(load_shard(path), dimensions))
+        return self._opened[1]
 
     def drop(self, name: str) -> None:
         """Remove a collection, finished or not; readers that have it open keep it.

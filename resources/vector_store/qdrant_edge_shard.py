@@ -10,6 +10,7 @@ written is durable once `flush` returns.
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,10 @@ class EdgeCollection:
 
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point."""
+        return dict(self._fingerprints)
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
         return fingerprints(self._shard)
 
     def search(
@@ -127,6 +132,16 @@ class EdgeCollection:
             single = dense if retriever is Retriever.DENSE else sparse
             request = q.QueryRequest(limit, query=single, with_payload=True, **common)
         return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in self._shard.query(request))
+
+    def points(self, point_ids: Sequence[str]) -> list[Hit]:
+        """Stored points with score 0, in the order asked.
+
+        Raises:
+            LookupError: a point is not in the collection.
+        """
+        records = self._shard.retrieve(list(point_ids), with_payload=True, with_vector=False)
+        stored = {str(x.id): r.hit(x.id, 0.0, x.payload or {}) for x in records}
+        return r.in_order(stored, point_ids)
 
     def vectors(self, point_ids: Sequence[str]) -> Vectors:
         """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.

@@ -121,20 +121,28 @@ class ServerCollection:
             )
         return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in found.points)
 
+    def points(self, point_ids: Sequence[str]) -> list[Hit]:
+        """Stored points with score 0, in the order asked.
+
+        Raises:
+            LookupError: a point is not in the collection.
+        """
+        found = self._records(point_ids, with_payload=True)
+        return r.in_order({str(x.id): r.hit(x.id, 0.0, x.payload or {}) for x in found}, point_ids)
+
     def vectors(self, point_ids: Sequence[str]) -> Vectors:
         """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.
 
         Raises:
             LookupError: a point is not in the collection.
         """
-        stored: dict[str, Any] = {}
-        for start in range(0, len(point_ids), _PAGE):
-            wanted = point_ids[start : start + _PAGE]
-            found: Any = self._client.retrieve(
-                self._name, wanted, with_payload=False, with_vectors=[r.DENSE]
-            )
-            stored.update((str(x.id), x.vector[r.DENSE]) for x in found)
+        found: Iterator[Any] = self._records(point_ids, with_payload=False, with_vectors=[r.DENSE])
+        stored = {str(x.id): x.vector[r.DENSE] for x in found}
         return r.dense_rows(stored, point_ids, self._dimensions)
+
+    def _records(self, point_ids: Sequence[str], **parts: Any) -> Iterator["Record"]:
+        for start in range(0, len(point_ids), _PAGE):
+            yield from self._client.retrieve(self._name, point_ids[start : start + _PAGE], **parts)
 
 
 class ServerBuilder(ServerCollection):

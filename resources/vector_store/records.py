@@ -7,7 +7,7 @@ Not here: anything that talks to a database.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -35,6 +35,8 @@ CANDIDATES = 100
 
 BM25_AVERAGE_TERMS = 128.0
 """Length a chunk is compared with; constant, so that no vector depends on the other chunks."""
+
+Stored = TypeVar("Stored")
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,199}")
 
@@ -118,10 +120,19 @@ def dense_rows(
     Raises:
         LookupError: a point is not among the stored ones.
     """
+    rows = np.asarray(in_order(stored, point_ids), dtype=np.float32)
+    return rows.reshape(len(point_ids), dimensions)
+
+
+def in_order(stored: Mapping[str, Stored], point_ids: Sequence[str]) -> list[Stored]:
+    """What is stored of points, in the order asked.
+
+    Raises:
+        LookupError: a point is not among the stored ones.
+    """
     if missing := next((x for x in point_ids if x not in stored), None):
         raise LookupError(f"the collection has no point {missing}")
-    rows = np.asarray([stored[x] for x in point_ids], dtype=np.float32)
-    return rows.reshape(len(point_ids), dimensions)
+    return [stored[x] for x in point_ids]
 
 
 def by_score(hits: Iterable[Hit]) -> list[Hit]:

@@ -48,9 +48,12 @@ class IcebergWarehouse:
         snapshot: str | None = None,
     ) -> pa.Table:
         """Rows of one scope, optionally of some groups, optionally as of a snapshot."""
-        rows = self._scan(table, scope, columns, groups, snapshot).to_arrow()
+        from resources.warehouse.iceberg_files import read
+
         schema = _selected(table.schema, columns)
-        return rows.select(schema.names).cast(schema)
+        planned = self._scan(table, scope, columns, groups, snapshot)
+        within = {} if groups is None else {table.group: groups}
+        return read(planned, schema.names, scope, within).select(schema.names).cast(schema)
 
     def batches(
         self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None
@@ -90,16 +93,23 @@ class IcebergWarehouse:
             return self._create(identifier, table)
 
     def _create(self, identifier: str, table: TableSpec) -> "Table":
+        """Create a table with its partitions in one commit; another run may have been first."""
+        from pyiceberg.exceptions import TableAlreadyExistsError
         from pyiceberg.transforms import BucketTransform, IdentityTransform
 
-        created = self._catalog.create_table_if_not_exists(
-            identifier, table.schema, properties={**PROPERTIES, "comment": table.comment}
-        )
-        if created.spec().is_unpartitioned():
-            with created.update_spec() as spec:
+        properties = {**PROPERTIES, "comment": table.comment}
+        try:
+            with (
+                self._catalog.create_table_transaction(
+                    identifier, table.schema, properties=properties
+                ) as transaction,
+                transaction.update_spec() as spec,
+            ):
                 for column in table.scope:
                     spec.add_field(column, IdentityTransform(), column)
                 spec.add_field(table.group, BucketTransform(BUCKETS), f"{table.group}_bucket")
+        except TableAlreadyExistsError:
+            pass
         return self._catalog.load_table(identifier)
 
     def _scan(

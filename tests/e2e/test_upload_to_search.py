@@ -12,7 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 import pytest
@@ -28,8 +28,7 @@ CORPUS = "field-notes"
 DEADLINE_SECONDS = 300
 OWL = "# The Barn Owl\n\nThe barn owl hunts voles over meadows by hearing alone.\n"
 EEL = "# The European Eel\n\nThe eel crosses the Atlantic to spawn in the Sargasso Sea.\n"
-EDITED = EEL.replace("the Atlantic", "five thousand kilometres of open ocean")
-BY_SENSOR, BY_AUTOMATION = "bucket_uploads", "automation"
+EDITED = OWL.replace("over meadows", "over snow-covered fields")
 
 
 class Daemon:
@@ -44,8 +43,8 @@ class Daemon:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
 
-    def __enter__(self) -> "Daemon":
-        command = [BIN / "lakeloom", "ui", "--port", str(self.port)]
+    def __enter__(self) -> Self:
+        command = [str(BIN / "lakeloom"), "ui", "--port", str(self.port)]
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
                 command, env=self.env, stdout=log, stderr=log, start_new_session=True
@@ -107,27 +106,25 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(home: Path) -> list[dg.DagsterRun]:
-    """Every run of a life: an upload before the daemon starts, another, an edit, a deletion."""
+def runs(home: Path, request: pytest.FixtureRequest) -> list[dg.DagsterRun]:
+    """Every run of a life: an upload before the daemon starts, another, an edit and a deletion."""
     lake = Lake(home)
     lake.drop("owl.md", OWL)
-    seconds: dict[str, float] = {}
     with Daemon(home) as daemon:
         daemon.until("the webserver", daemon.answers)
         daemon.until("the upload before the start", lambda: lake.text_of("owl.md"))
         lake.drop("eel.md", EEL)
-        seconds["added"] = daemon.until("an upload", lambda: lake.text_of("eel.md"))
+        added = daemon.until("an upload", lambda: lake.text_of("eel.md"))
         found = _cli(daemon.env, "search", CORPUS, "which fish spawns in the Sargasso Sea")
         assert found["hits"][0]["key"] == "eel.md"
-        lake.drop("eel.md", EDITED)
-        seconds["overwritten"] = daemon.until(
-            "an edit", lambda: "five thousand" in (lake.text_of("eel.md") or "")
-        )
+        lake.drop("owl.md", EDITED)
         (lake.folder / "eel.md").unlink()
-        seconds["deleted"] = daemon.until("a deletion", lambda: lake.text_of("eel.md") is None)
+        left = daemon.until("a deletion", lambda: lake.text_of("eel.md") is None)
+        daemon.until("an edit", lambda: "snow" in (lake.text_of("owl.md") or ""))
         instance = open_instance(lake.state.settings)
         daemon.until("the last run", lambda: all(r.is_finished for r in instance.get_runs()))
-    print("seconds to searchable:", {name: round(took, 1) for name, took in seconds.items()})
+    if reporter := request.config.pluginmanager.get_plugin("terminalreporter"):
+        reporter.write_line(f"an upload was found after {added:.0f} s, left after {left:.0f} s")
     assert _cli(daemon.env, "trace", CORPUS)["ok"]
     return list(instance.get_runs())
 
@@ -145,6 +142,12 @@ def test_uploads_edits_and_deletions_reach_the_search(runs: list[dg.DagsterRun])
 
 
 def test_each_change_costs_three_runs(runs: list[dg.DagsterRun]) -> None:
-    """One up to the chunks, one up to the evaluation, one that publishes; none twice."""
+    """One up to the chunks, one up to the evaluation, one that publishes; none twice.
+
+    The edit and the deletion come together, unless the sensor looks between them.
+    """
     started = Counter(run.tags.get("dagster/sensor_name") for run in runs)
-    assert started == {BY_SENSOR: 4, BY_AUTOMATION: 8, "pretrained_encoders": 1}
+    assert started["bucket_uploads"] in (3, 4)
+    assert 6 <= started["automation"] <= 2 * started["bucket_uploads"]
+    assert started["pretrained_encoders"] == 1
+    assert started.total() == len(runs)

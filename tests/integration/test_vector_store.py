@@ -81,6 +81,9 @@ def contents(collection: Collection) -> dict[str, object]:
     hits = collection.search(query, "", Retriever.DENSE, 1000, exact=True)
     assert len(hits) == len(fingerprints)
     stored = {h.point_id: (h.text, h.payload) for h in hits}
+    read = collection.points(sorted(fingerprints))
+    assert [h.point_id for h in read] == sorted(fingerprints)
+    assert {h.point_id: (h.text, h.payload) for h in read} == stored
     return {
         x: (fingerprints[x], row.tolist(), stored[x])
         for x, row in zip(sorted(fingerprints), rows, strict=True)
@@ -104,6 +107,8 @@ def test_a_finished_collection_is_listed_and_read(store: VectorStore) -> None:
 def test_an_unknown_point_has_no_vector(store: VectorStore) -> None:
     with pytest.raises(LookupError, match=point_id(99)):
         built(store, "a").vectors([point_id(1), point_id(99)])
+    with pytest.raises(LookupError, match=point_id(99)):
+        built(store, "b").points([point_id(1), point_id(99)])
 
 
 def test_nothing_is_read_before_it_is_finished(store: VectorStore) -> None:

@@ -128,7 +128,7 @@ def mined(case: Case) -> list[TrainingPair]:
         query.query_id: [name for name, _ in hits]
         for query, hits in zip(asked, ranked, strict=True)
     }
-    tests = held_out(queries)
+    tests = held_out(queries, [chunk.key for chunk in chunks])
     return mine(asked, query_vectors[rows], chunks, chunk_vectors, lexical, tests=tests)
 
 
