@@ -17,6 +17,7 @@ from platform_assets.embeddings import assets as embedding_assets
 from platform_assets.embeddings import checks as embedding_checks
 from platform_assets.evaluation import assets as evaluation_assets
 from platform_assets.evaluation import checks as evaluation_checks
+from platform_assets.evaluation.quality_report import quality_report
 from platform_assets.queries import assets as query_assets
 from platform_assets.queries import checks as query_checks
 from platform_assets.raw_objects import assets as object_assets
@@ -25,6 +26,7 @@ from platform_assets.vector_indexes import assets as index_assets
 from platform_assets.vector_indexes import checks as index_checks
 from resources import registry
 from resources.settings import Settings
+from resources.tracking.mlflow_run import mlflow_run
 from sensors.automation import automation
 from sensors.bucket_uploads import bucket_uploads
 from sensors.pretrained_encoders import pretrained_encoders
@@ -74,6 +76,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         "parser": late(registry.connect_parser),
         "encoding": late(lambda _: registry.connect_encoding()),
         "checkpoint_store": late(_checkpoint_store),
+        "mlflow": mlflow_run(lambda: settings or Settings.from_env()),
     }
 
 
@@ -85,7 +88,7 @@ def build_defs(
     return dg.Definitions(
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
-        jobs=[asset_checks],
+        jobs=[asset_checks, quality_report],
         sensors=[bucket_uploads, pretrained_encoders, automation],
         schedules=[weekly_training_pairs, weekly_training],
         resources={**build_resources(), **(resource_overrides or {})},

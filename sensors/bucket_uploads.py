@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
+from platform_assets.abandoned_runs import UNFINISHED, end_abandoned
 from platform_assets.partitions import CORPUS_NAME, corpora
 from resources.object_store import ObjectStore
 from sensors.polling import POLL_SECONDS
@@ -18,13 +19,6 @@ from sensors.polling import POLL_SECONDS
 UPLOAD_ASSETS = ("raw_objects", "documents", "chunks", "queries")
 """What a run for an upload materialises; automation conditions carry on from there."""
 _MODULUS = 2**256
-_UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
 
 Cursor = Mapping[str, tuple[str, int]]
 """Corpus -> digest of its listing, and how often that has changed."""
@@ -89,6 +83,7 @@ def bucket_uploads(
 
 def _busy(instance: dg.DagsterInstance) -> set[str]:
     """Corpora that an unfinished run writes, by itself or together with an encoder."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=list(_UNFINISHED)))
+    end_abandoned(instance)
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED)))
     partitions = (run.tags.get("dagster/partition") or "" for run in runs)
     return {partition.split("|")[0] for partition in partitions}

@@ -5,7 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.commands.runs import logger_for, run_fault, run_tags
+from platform_assets.abandoned_runs import process_tag
+from platform_assets.commands.runs import logger_for, run_fault
 from platform_assets.commands.state import State, open_instance
 from platform_assets.definitions import build_defs
 
@@ -16,7 +17,7 @@ def check(state: State, show: Callable[[str], None]) -> dict[str, Any]:
     result = defs.resolve_job_def("asset_checks").execute_in_process(
         instance=open_instance(state.settings),
         run_config={"loggers": {"lakeloom": {}}},
-        tags=run_tags(),
+        tags=process_tag(),
         raise_on_error=False,
     )
     if fault := run_fault(result):

@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.commands.runs import end_killed_runs, logger_for, run_fault, run_tags
+from platform_assets.abandoned_runs import end_abandoned, process_tag
+from platform_assets.commands.runs import logger_for, run_fault
 from platform_assets.commands.state import State, open_instance, register
 from platform_assets.definitions import build_defs
 from platform_assets.partitions import corpora as corpus_partitions
@@ -64,7 +65,7 @@ def materialize(
         ValueError: the selection names no asset.
     """
     instance = open_instance(state.settings)
-    end_killed_runs(instance)
+    end_abandoned(instance)
     register(instance, list(request.corpora))
     defs = build_defs(resource_overrides, loggers={"lakeloom": logger_for(show)})
     rows: dict[tuple[str, str], Row] = {}
@@ -174,7 +175,7 @@ def _run(
         partition_key=partition,
         asset_selection=[dg.AssetKey(asset) for asset in assets],
         run_config={"ops": keep, "loggers": {"lakeloom": {}}},
-        tags=run_tags(),
+        tags=process_tag(),
         raise_on_error=False,
     )
     rows = {asset: Row(asset, partition) for asset in assets}

@@ -39,3 +39,15 @@ class Tracking(Protocol):
     def promote(self, encoder: str, version: str) -> None:
         """Point the `champion` alias at this version."""
         ...
+
+
+class ExperimentRun(Protocol):
+    """An open run that a job logs to."""
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Enter figures, at most 1,000 a call; names take letters, digits, and `_-. /:`."""
+        ...
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Label the run."""
+        ...

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from resources.parsing import Element, ParsedDocument, ParseError, RejectionReason
+from resources.parsing import Element, ParsedDocument, ParseError, Parser, RejectionReason
+from resources.parsing.router import FormatParser
 
 MEBIBYTE = 1 << 20
 _kept: list[bytearray] = []
@@ -90,3 +91,15 @@ class Planted:
         if name == "environment":
             return _answer("\n".join(os.environ))
         return _answer(_DEEDS[name]() if name in _DEEDS else str(os.getpid()))
+
+
+class FormatParserWithBugs:
+    """The real parser, but documents named `spin` and `eat` do as they say."""
+
+    def __init__(self) -> None:
+        self._formats, self._bugs = FormatParser(), Planted()
+
+    def parse(self, key: str, data: bytes) -> ParsedDocument:
+        """See `Parser`."""
+        parser: Parser = self._bugs if key.startswith(("spin.", "eat.")) else self._formats
+        return parser.parse(key, data)

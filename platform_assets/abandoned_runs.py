@@ -1,0 +1,55 @@
+"""Runs whose process was killed: Dagster has no launcher that could tell, so a tag does.
+
+Here: marking the runs of the command line, and ending those that no process works on any more.
+Not here: runs that the daemon launched; its run monitoring and retries see to them.
+"""
+
+import socket
+
+import dagster as dg
+import psutil
+
+TAG = "lakeloom/process"
+"""Run tag: host, process id and start time (seconds) of the process that executes the run."""
+CLOCK_SECONDS = 1.0
+"""How far two readings of one process's start time may lie apart."""
+UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+def process_tag() -> dict[str, str]:
+    """The tag of a run that this process executes itself."""
+    process = psutil.Process()
+    return {TAG: f"{socket.gethostname()} {process.pid} {process.create_time()}"}
+
+
+def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
+    """Mark as failed the unfinished runs of dead processes of this host; returns their ids.
+
+    Their places in concurrency pools are freed, or a run that needs the same pool would wait for
+    ever.
+    """
+    ended = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED))):
+        if _is_dead(run.tags.get(TAG, "")):
+            instance.report_run_failed(run, "The process that executed this run is gone.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            ended.append(run.run_id)
+    return ended
+
+
+def _is_dead(tag: str) -> bool:
+    host, _, process = tag.partition(" ")
+    if not process or host != socket.gethostname():
+        return False
+    pid, started = process.split()
+    try:
+        found = psutil.Process(int(pid)).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    return abs(found - float(started)) > CLOCK_SECONDS

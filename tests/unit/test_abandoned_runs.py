@@ -1,0 +1,33 @@
+"""Runs of processes that were killed do not block a corpus for ever."""
+
+import subprocess
+import sys
+
+import dagster as dg
+
+from platform_assets.abandoned_runs import TAG, end_abandoned, process_tag
+
+SAY_TAG = "from platform_assets.abandoned_runs import *; print(process_tag()[TAG])"
+
+
+def test_only_runs_of_dead_processes_are_ended() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", SAY_TAG], capture_output=True, text=True, check=True
+    )
+    started = dg.DagsterRunStatus.STARTED
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        @dg.job
+        def work() -> None: ...
+
+        def run(tags: dict[str, str]) -> str:
+            made = instance.create_run_for_job(work, tags=tags, status=started)
+            return made.run_id
+
+        dead = run({TAG: said.stdout.strip()})
+        alive = run(process_tag())
+        launched = run({})
+        assert end_abandoned(instance) == [dead]
+        statuses = {name: instance.get_run_by_id(name) for name in (dead, alive, launched)}
+        found = {name: each.status for name, each in statuses.items() if each}
+        assert found == {dead: dg.DagsterRunStatus.FAILURE, alive: started, launched: started}
