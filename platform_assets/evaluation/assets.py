@@ -1,6 +1,7 @@
 """The assets `retrieval_evaluation` and `evaluation_plots`."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import dagster as dg
@@ -9,7 +10,7 @@ from platform_assets.automation import ON_ANY_UPDATE, ON_CHANGE
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.evaluation.figures import draw, growth_series
-from platform_assets.evaluation.refresh import qualities, refresh
+from platform_assets.evaluation.refresh import Quality, qualities, refresh
 from platform_assets.evaluation.table import EVALUATION
 from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import PREFIX, Ledger, Record, canonical, links, sha256_text
@@ -41,7 +42,10 @@ def retrieval_evaluation(
     vectors: dg.ResourceParam[VectorStore],
     checkpoint_store: dg.ResourceParam[CheckpointStore],
 ) -> dg.MaterializeResult[None]:
-    """nDCG@10, Recall@k and MRR@10 on the test queries: BM25, dense and hybrid."""
+    """nDCG@10, Recall@k and MRR@10 on the test queries: BM25, dense and hybrid.
+
+    An evaluation in which a query failed is done again, although nothing upstream has changed.
+    """
     corpus, encoder = corpus_and_encoder(context.partition_key)
     ledger = Ledger(lake)
     index = ledger.require("vector_index", context.partition_key)
@@ -57,7 +61,9 @@ def retrieval_evaluation(
     )
     latest = ledger.latest("retrieval_evaluation", context.partition_key)
     if latest and ledger.settled(draft):
-        return materialized(Report(rows=latest.rows), latest, _summary(warehouse, corpus, encoder))
+        found = qualities(warehouse, corpus, encoder)
+        if not any(quality.failed for quality in found.values()):
+            return materialized(Report(rows=latest.rows), latest, _summary(found))
     checkpoint = ledger.get(index.upstream[f"checkpoints/{encoder}"].record)
     own = refresh(
         corpus,
@@ -67,7 +73,7 @@ def retrieval_evaluation(
         lambda: checkpoint_store.load(checkpoint),
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
-    return materialized(own.report, record, _summary(warehouse, corpus, encoder))
+    return materialized(own.report, record, _summary(qualities(warehouse, corpus, encoder)))
 
 
 @dg.asset(
@@ -126,10 +132,10 @@ def plot_key(corpus: str, name: str) -> str:
     return f"{PREFIX}/plots/{corpus}/{name}.png"
 
 
-def _summary(warehouse: Warehouse, corpus: str, encoder: str) -> dict[str, float | int]:
+def _summary(found: Mapping[str, Quality]) -> dict[str, float | int]:
     """Figures for the UI, which draws them over time."""
     shown: dict[str, float | int] = {}
-    for retriever, quality in qualities(warehouse, corpus, encoder).items():
+    for retriever, quality in found.items():
         shown[f"{retriever} queries"] = len(quality.attempted)
         for metric, interval in quality.intervals().items():
             shown[f"{retriever} {metric}"] = round(interval.mean, 4)

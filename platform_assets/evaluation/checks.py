@@ -28,11 +28,7 @@ def every_query_was_answered(
             return Verdict(None, {"chunks": 0})
         found = qualities(warehouse, corpus, encoder)
         attempted = [query for quality in found.values() for query in quality.attempted]
-        failed = {
-            query
-            for quality in found.values()
-            for query in set(quality.attempted) - quality.ndcg_10.keys()
-        }
+        failed = {query for quality in found.values() for query in quality.failed}
         answered = set(attempted) - failed
         figures = {"queries": len(set(attempted)), "failed": len(failed)}
         return Verdict(unanswered(attempted, answered), figures)

@@ -42,6 +42,11 @@ class Quality:
     recall_at: tuple[float, ...] = ()
     """Mean recall at 1, 2, ... `DEPTH`."""
 
+    @property
+    def failed(self) -> set[str]:
+        """Queries that were attempted and have no score."""
+        return set(self.attempted) - self.ndcg_10.keys()
+
     def intervals(self) -> dict[str, Interval]:
         """Metric -> mean with its 95% interval; empty where no query was answered."""
         if not self.ndcg_10:

@@ -21,7 +21,7 @@ def evaluated(shared_platform: Platform) -> Platform:
     for topic in ("Whales", "Volcanoes", "Clocks", "Bridges"):
         text = f"# {topic} of the World\n\n{topic} are described here.\n"
         shared_platform.write(CORPUS, f"{topic.lower()}.md", text)
-    shared_platform.materialize(CORPUS, select="+retrieval_evaluation")
+    shared_platform.materialize(CORPUS, select="+key:retrieval_evaluation")
     return shared_platform
 
 

@@ -19,6 +19,7 @@ from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.evaluation.table import EVALUATION
 from platform_assets.queries.table import QUERIES
 from platform_assets.raw_objects.table import RAW_OBJECTS
+from resources import registry
 from resources.vector_store.qdrant_edge_shard import load_shard
 from resources.vector_store.records import DENSE
 from resources.warehouse import TableSpec
@@ -95,9 +96,10 @@ Trace = Callable[[], dict[str, Any]]
 
 @pytest.fixture
 def trace(capsys: pytest.CaptureFixture[str]) -> Trace:
-    """Runs `lakeloom trace` and holds its exit status against its answer."""
+    """Runs `lakeloom trace` as a new process would; holds its exit status against its answer."""
 
     def run() -> dict[str, Any]:
+        registry._connect.cache_clear()
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             main(["trace", CORPUS, "--json"])
