@@ -94,7 +94,7 @@ def checkpoints(
 @dg.asset(
     deps=["retrieval_evaluation"],
     partitions_def=encoders,
-    group_name="encoders",
+    group_name="evaluation",
     kinds={"mlflow"},
     owners=OWNERS,
     code_version=CODE_VERSION,

@@ -72,11 +72,9 @@ class RstParser:
         """Parse one reStructuredText file; see `Parser`."""
         from docutils.core import publish_parts
 
-        parts: dict[str, str] = publish_parts(
-            decode(data), writer="html5", settings_overrides=_DOCUTILS_SETTINGS
-        )
+        parts = publish_parts(decode(data), writer="html5", settings_overrides=_DOCUTILS_SETTINGS)
         outline = Outline()
-        title = read_html(parts["html_body"], outline)
+        title = read_html(str(parts["html_body"]), outline)
         return outline.document(key, self.media_type, "docutils", title)
 
 
