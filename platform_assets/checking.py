@@ -4,7 +4,7 @@ Here: the loop and the verdict all checks share. Not here: what is checked (each
 Checks have no partitions of their own, so that one run of the job `asset_checks` covers them all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -45,6 +45,12 @@ def verdict_of(
     return dg.AssetCheckResult(
         passed=not faults,
         severity=severity,
-        description="; ".join(faults) or "holds",
+        description="; ".join(faults) or _held(partitions),
         metadata=figures,
     )
+
+
+def _held(partitions: Sequence[str]) -> str:
+    if not partitions:
+        return "nothing materialised yet"
+    return f"{partitions[0]}: holds" if len(partitions) == 1 else f"holds for all {len(partitions)}"

@@ -67,6 +67,12 @@ class KeptEventLog(SqliteEventLogStorage):
         super().store_event(event)
         Path(self.path_for_shard(event.run_id)).touch()
 
+    def dispose(self) -> None:
+        """Close everything."""
+        super().dispose()
+        for engine in self._engines.values():
+            engine.dispose()
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:
         with self._db_lock:
@@ -97,9 +103,9 @@ class KeptEventLog(SqliteEventLogStorage):
                 self._blank = file.serialize()
 
     def _kept(self, shard: str) -> sa.Engine:
-        for other in self._engines.keys() - {INDEX_SHARD_NAME, shard}:
-            self._engines.pop(other).dispose()
         if shard not in self._engines:
+            for other in self._engines.keys() - {INDEX_SHARD_NAME}:
+                self._engines.pop(other).dispose()
             self._engines[shard] = _engine(self.conn_string_for_shard(shard))
         return self._engines[shard]
 

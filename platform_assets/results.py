@@ -4,6 +4,7 @@ Here: metadata and results shared by all assets. Not here: numbers (reconcile.Re
 """
 
 import base64
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -21,6 +22,7 @@ WORK = "lakeloom/work"
 REPORT = "lakeloom/report"
 """Metadata key of its row counts."""
 PROGRESS_SECONDS = 5
+_DIGEST = re.compile(r"([0-9a-f]{12})[0-9a-f]{52}")
 
 
 def table_metadata(table: TableSpec, *more: TableSpec) -> dict[str, dg.TableMetadataValue | object]:
@@ -46,18 +48,22 @@ def lineage(table: TableSpec, upstream: Mapping[str, TableSpec]) -> dg.TableColu
 def materialized(
     report: Report, record: Record, metadata: Mapping[str, object] | None = None
 ) -> dg.MaterializeResult[None]:
-    """The result of a materialisation: row counts, work done, provenance and data version."""
+    """The result of a materialisation: what it is, row counts, work done and data version.
+
+    Digests are shown by their first 12 digits; the provenance record holds them in full.
+    """
     counts = asdict(report)
     work = counts.pop("work")
     described = {
         "dagster/row_count": report.rows,
-        REPORT: counts,
-        WORK: work,
-        "lakeloom/record": record.record_id,
-        "lakeloom/snapshot": record.snapshot or "none",
-        **record.details,
+        **{name: _DIGEST.sub(r"\1", value) for name, value in record.details.items() if value},
         **(metadata or {}),
+        WORK: work,
+        REPORT: counts,
+        "lakeloom/record": record.record_id,
     }
+    if record.snapshot:
+        described["lakeloom/snapshot"] = record.snapshot
     return dg.MaterializeResult(metadata=described, data_version=dg.DataVersion(record.digest))
 
 

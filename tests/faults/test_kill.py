@@ -35,6 +35,8 @@ ASSETS = {
     "vector_index": None,
 }
 """Asset -> what is materialised before it."""
+LARGEST_WAVE = {"documents": 7, "embeddings": WAVE, "vector_index": WAVE}
+"""Documents (four good ones and all the bad ones), texts or points."""
 STEPS = 6
 TABLES = (RAW_OBJECTS, DOCUMENTS, REJECTED_DOCUMENTS, CHUNKS, EMBEDDINGS, QUERIES, TRAINING_PAIRS)
 VOLATILE = {"etag", "modified", "vector"}
@@ -177,7 +179,7 @@ def test_finished_work_is_not_redone(story: Story, asset: str) -> None:
         assert earlier.done <= later.done
         assert not earlier.done & set(later.worked)
     redone = sum(len(attempt.worked) for attempt in attempts) - len(everything)
-    assert redone <= WAVE * (len(attempts) - 1)
+    assert redone <= LARGEST_WAVE[asset] * (len(attempts) - 1)
     assert attempts[0].done < everything
 
 

@@ -25,6 +25,8 @@ from resources.vector_store.records import DENSE
 from resources.warehouse import TableSpec
 from tests.spies import Platform
 
+pytestmark = pytest.mark.slow
+
 CORPUS = "charts"
 CHAIN = {
     "published_index": "charts",
