@@ -25,7 +25,7 @@ class CsvParser:
     def parse(self, key: str, data: bytes) -> ParsedDocument:
         """Parse one table; see `Parser`."""
         text = decode(data)
-        csv.field_size_limit(len(text) + 1)
+        csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
         outline = Outline()
         for row in csv.reader(StringIO(text, newline=""), _dialect(key, text)):
             cells = (" ".join(cell.split()) for cell in row)
