@@ -1,5 +1,7 @@
 # Lakeloom. `make demo` and `make test` are all a newcomer needs; `make help` lists the rest.
 SHELL := /bin/bash
+# Without compiled imports every command takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin

@@ -170,12 +170,12 @@ def rows(system: System, docs: Path) -> dict[str, Row]:
 
 
 def edit(path: Path) -> None:
-    """Add a sentence in the middle of a document."""
+    """Add a sentence below the first heading or paragraph of a document."""
     text = path.read_text()
-    mark = "</p>" if path.suffix == ".html" else "\n\n"
-    parts = text.split(mark)
-    parts[len(parts) // 2] += f" {ADDED}"
-    path.write_text(mark.join(parts))
+    mark = next((mark for mark in ("</h1>", "</p>", "\n\n") if mark in text), "\n")
+    before, _, after = text.partition(mark)
+    added = f"<p>{ADDED}</p>" if path.suffix == ".html" else f"{ADDED}\n\n"
+    path.write_text(f"{before}{mark}{added}{after}")
 
 
 def stage_table(folder: Path, docs: Path) -> None:

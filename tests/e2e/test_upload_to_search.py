@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,9 +106,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
+@dataclass
+class Life:
+    """What came of an upload before the daemon started, another, an edit and a deletion."""
+
+    runs: list[dg.DagsterRun]
+    added_seconds: float
+    deleted_seconds: float
+
+
 @pytest.fixture(scope="module")
-def runs(home: Path, request: pytest.FixtureRequest) -> list[dg.DagsterRun]:
-    """Every run of a life: an upload before the daemon starts, another, an edit and a deletion."""
+def life(home: Path) -> Life:
     lake = Lake(home)
     lake.drop("owl.md", OWL)
     with Daemon(home) as daemon:
@@ -119,14 +128,12 @@ def runs(home: Path, request: pytest.FixtureRequest) -> list[dg.DagsterRun]:
         assert found["hits"][0]["key"] == "eel.md"
         lake.drop("owl.md", EDITED)
         (lake.folder / "eel.md").unlink()
-        left = daemon.until("a deletion", lambda: lake.text_of("eel.md") is None)
+        deleted = daemon.until("a deletion", lambda: lake.text_of("eel.md") is None)
         daemon.until("an edit", lambda: "snow" in (lake.text_of("owl.md") or ""))
         instance = open_instance(lake.state.settings)
         daemon.until("the last run", lambda: all(r.is_finished for r in instance.get_runs()))
-    if reporter := request.config.pluginmanager.get_plugin("terminalreporter"):
-        reporter.write_line(f"an upload was found after {added:.0f} s, left after {left:.0f} s")
     assert _cli(daemon.env, "trace", CORPUS)["ok"]
-    return list(instance.get_runs())
+    return Life(list(instance.get_runs()), added, deleted)
 
 
 def _cli(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
@@ -137,17 +144,22 @@ def _cli(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def test_uploads_edits_and_deletions_reach_the_search(runs: list[dg.DagsterRun]) -> None:
-    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+def test_uploads_edits_and_deletions_reach_the_search(
+    life: Life, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        sys.stdout.write(f"\nfound {life.added_seconds:.0f} s after its upload, ")
+        sys.stdout.write(f"gone {life.deleted_seconds:.0f} s after its deletion\n")
+    assert {run.status for run in life.runs} == {dg.DagsterRunStatus.SUCCESS}
 
 
-def test_each_change_costs_three_runs(runs: list[dg.DagsterRun]) -> None:
+def test_each_change_costs_three_runs(life: Life) -> None:
     """One up to the chunks, one up to the evaluation, one that publishes; none twice.
 
     The edit and the deletion come together, unless the sensor looks between them.
     """
-    started = Counter(run.tags.get("dagster/sensor_name") for run in runs)
+    started = Counter(run.tags.get("dagster/sensor_name") for run in life.runs)
     assert started["bucket_uploads"] in (3, 4)
     assert 6 <= started["automation"] <= 2 * started["bucket_uploads"]
     assert started["pretrained_encoders"] == 1
-    assert started.total() == len(runs)
+    assert started.total() == len(life.runs)

@@ -60,8 +60,8 @@ def test_aws_keeps_compute_logs_in_s3(opened: Open, monkeypatch: pytest.MonkeyPa
     from dagster_aws.s3 import S3ComputeLogManager
 
     with opened("deploy/aws/dagster.yaml") as instance:
+        assert isinstance(instance.compute_log_manager, S3ComputeLogManager)
         logs: Any = instance.compute_log_manager
-        assert isinstance(logs, S3ComputeLogManager)
         assert logs._s3_bucket == "logs-of-ours"
         key = logs._s3_key(["run", "step"], ComputeIOType.STDOUT)
         assert key == "lakeloom/logs/storage/run/step.out"

