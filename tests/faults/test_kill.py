@@ -4,6 +4,7 @@ One platform is killed at stop after stop and taken up each time; another one is
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -54,6 +55,8 @@ class Attempt:
     """Documents parsed, texts encoded or points upserted, by key, digest or id."""
     done: set[str]
     """What was committed when it ended."""
+    commits: int
+    """Commits to the table of the asset's name."""
 
 
 @dataclass
@@ -119,10 +122,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 def _attempts(story: Story, asset: str) -> Iterator[Attempt]:
     for name, stop in STOPS.items():
         if stop.asset == asset:
-            calls = _kill(story, name)
-            yield Attempt(_worked(asset, calls), _done(asset, story.platform))
+            yield _attempt(story, asset, _kill(story, name))
     story.platform.materialize(CORPUS, select=asset)
-    yield Attempt(_worked(asset, story.platform.calls), _done(asset, story.platform))
+    yield _attempt(story, asset, story.platform.calls)
+
+
+def _attempt(story: Story, asset: str, calls: Calls) -> Attempt:
+    return Attempt(_worked(asset, calls), _done(asset, story.platform), calls.commits.count(asset))
 
 
 def _kill(story: Story, stop: str) -> Calls:
@@ -181,6 +187,11 @@ def test_finished_work_is_not_redone(story: Story, asset: str) -> None:
     redone = sum(len(attempt.worked) for attempt in attempts) - len(everything)
     assert redone <= LARGEST_WAVE[asset] * (len(attempts) - 1)
     assert attempts[0].done < everything
+
+
+def test_finished_waves_are_not_committed_again(story: Story) -> None:
+    *_, killed, last = story.attempts["embeddings"]
+    assert last.commits == math.ceil(len(last.done - killed.done) / WAVE)
 
 
 def test_killed_training_goes_on_from_its_last_saved_state(
