@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from platform_assets.reconcile import diff
 from platform_assets.tables import OwnRows, rows_of
 from resources.warehouse import TableSpec
 from resources.warehouse.iceberg import IcebergWarehouse, open_sql_catalog
@@ -101,3 +102,23 @@ def test_one_group_lies_in_one_bucket(warehouse: IcebergWarehouse) -> None:
     gone = files - {t.file.file_path for t in warehouse._table(NOTES).scan().plan_files()}
     assert len(files) == len({warehouse.bucket(page) for page in pages})
     assert [f"page_bucket={warehouse.bucket('page7')}" in path for path in gone] == [True]
+
+
+def test_two_runs_that_add_the_same_group_leave_it_once(warehouse: IcebergWarehouse) -> None:
+    first, second = (OwnRows(warehouse, NOTES, SCOPE) for _ in range(2))
+    for own in (first, second):
+        own.replace(["p"], rows_of(NOTES, notes("p", "one", "two")))
+    assert stored(warehouse) == ["one", "two"]
+
+
+def test_rows_that_stand_twice_are_computed_again(warehouse: IcebergWarehouse) -> None:
+    own = OwnRows(warehouse, NOTES, SCOPE)
+    own.replace([], rows_of(NOTES, notes("p", "one")))
+    rows = warehouse.scan(NOTES, SCOPE)
+    warehouse.replace(NOTES, SCOPE, [], rows)
+    wanted = own.fingerprints()
+    again = OwnRows(warehouse, NOTES, SCOPE)
+    plan = diff(wanted, again.fingerprints())
+    assert plan.changed == ("p",)
+    again.replace(plan.changed, rows_of(NOTES, notes("p", "one")))
+    assert stored(warehouse) == ["one"]
