@@ -32,8 +32,18 @@ def table_metadata(table: TableSpec, *more: TableSpec) -> dict[str, dg.TableMeta
     return metadata | {f"columns of {other.name}": _schema(other) for other in more}
 
 
-def lineage(table: TableSpec, upstream: Mapping[str, TableSpec]) -> dg.TableColumnLineage:
-    """Columns that come from the column of the same name upstream."""
+def lineage(
+    table: TableSpec,
+    upstream: Mapping[str, TableSpec],
+    made_from: Mapping[str, tuple[str, str]] | None = None,
+) -> dg.TableColumnLineage:
+    """Columns that come from the column of the same name upstream, or are made from another.
+
+    Args:
+        table: The asset's table.
+        upstream: Asset -> its table.
+        made_from: Column -> (asset, column) it is computed from.
+    """
     deps = {
         column: [
             dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=column)
@@ -42,6 +52,8 @@ def lineage(table: TableSpec, upstream: Mapping[str, TableSpec]) -> dg.TableColu
         ]
         for column in table.schema.names
     }
+    for column, (asset, source) in (made_from or {}).items():
+        deps[column] = [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=source)]
     return dg.TableColumnLineage({column: found for column, found in deps.items() if found})
 
 

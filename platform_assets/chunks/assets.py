@@ -52,5 +52,5 @@ def chunks(
     own = refresh(corpus, warehouse, tokenizers(hub), chunking, CODE_VERSION, upstream.snapshot)
     config_digest = {"chunking": chunking.digest}
     record = ledger.commit(own.record(CODE_VERSION, config_digest, [upstream]))
-    found = lineage(CHUNKS, {"documents": DOCUMENTS})
+    found = lineage(CHUNKS, {"documents": DOCUMENTS}, {"text": ("documents", "elements")})
     return materialized(own.report, record, {"dagster/column_lineage": found})

@@ -49,5 +49,5 @@ def embeddings(
         upstream[0].snapshot,
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
-    found = lineage(EMBEDDINGS, {"chunks": CHUNKS})
+    found = lineage(EMBEDDINGS, {"chunks": CHUNKS}, {"vector": ("chunks", "text")})
     return materialized(own.report, record, {"dagster/column_lineage": found})
