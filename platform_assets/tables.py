@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from platform_assets.provenance import Record, canonical, links
 from platform_assets.reconcile import Plan, Report, fingerprints, waves
-from resources.warehouse import Scope, TableSpec, Warehouse
+from resources.warehouse import Known, Scope, TableSpec, Warehouse
 
 
 class OwnRows:
@@ -52,9 +52,8 @@ class OwnRows:
         if not present and not rows.num_rows:
             return
         full = self._complete(rows)
-        # Another run may have added these groups meanwhile: then all are cleared.
-        gone = present if self._warehouse.snapshot(self.table) == self._head else groups
-        self._head = self._warehouse.replace(self.table, self._scope, gone, full)
+        known = Known(self._groups.keys(), self._head)
+        self._head = self._warehouse.replace(self.table, self._scope, groups, full, known)
         before = {key: row for group in present for key, row in self._groups.pop(group).items()}
         self._count(before, self._remember(full))
 

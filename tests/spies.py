@@ -90,9 +90,9 @@ class VectorsSpy(_Spy):
 
 
 class WarehouseSpy(_Spy):
-    def replace(self, table: TableSpec, scope: Scope, groups: Iterable[str], rows: pa.Table) -> str:
+    def replace(self, table: TableSpec, *args: Any) -> str:
         self.calls.commits.append(table.name)
-        snapshot: str = self.real.replace(table, scope, groups, rows)
+        snapshot: str = self.real.replace(table, *args)
         return snapshot
 
 

@@ -4,7 +4,7 @@ Here: the protocol. One file for each table system implements it.
 Not here: the tables' meaning (the artefact folders in platform_assets).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,16 @@ Scope = Mapping[str, str]
 """Value of each scope column: {"corpus": "news"} or {"corpus": "news", "encoder": "minilm"}."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a writer has read of its scope."""
+
+    groups: Collection[str]
+    """Groups that have rows."""
+    snapshot: str | None
+    """The table's snapshot of which that holds."""
+
+
 class Warehouse(Protocol):
     """Reads and atomically replaces groups of rows."""
 
@@ -91,10 +101,25 @@ class Warehouse(Protocol):
         """Like `scan`, streamed."""
         ...
 
-    def replace(self, table: TableSpec, scope: Scope, groups: Iterable[str], rows: pa.Table) -> str:
+    def replace(
+        self,
+        table: TableSpec,
+        scope: Scope,
+        groups: Iterable[str],
+        rows: pa.Table,
+        known: Known | None = None,
+    ) -> str:
         """In one commit: remove the rows of `groups` in `scope`, add `rows`; returns the snapshot.
 
-        Only the buckets that hold one of the groups are rewritten.
+        Only the buckets that hold one of the groups are rewritten. Other writers may commit at the
+        same time: of one group, the rows of the last one stand.
+
+        Args:
+            table: The table.
+            scope: Whose rows.
+            groups: Groups to clear; those of `rows` are to be among them.
+            rows: Rows of those groups, all columns of the table.
+            known: Spares a search for groups that have no rows.
         """
         ...
 

@@ -3,21 +3,26 @@
 Here: tables, scans and atomic replacement of groups of rows. Not here: what the tables mean.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from resources.warehouse import Scope, TableSpec
+from resources.warehouse import Known, Scope, TableSpec
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.table import DataScan, Table
+    from pyiceberg.table import DataScan, Table, Transaction
+    from tenacity import Retrying
 
 NAMESPACE = "lakeloom"
 BUCKETS = 16
+PATIENCE_SECONDS = 300
+"""How long a commit is tried again while other writers are first."""
 PROPERTIES = {
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
@@ -32,12 +37,10 @@ class IcebergWarehouse:
 
     def __init__(self, catalog: "Catalog") -> None:
         self._catalog = catalog
-        catalog.create_namespace_if_not_exists(NAMESPACE)
 
     def snapshot(self, table: TableSpec) -> str | None:
         """Id of the table's current snapshot."""
-        current = self._table(table).current_snapshot()
-        return str(current.snapshot_id) if current else None
+        return _head(self._table(table))
 
     def scan(
         self,
@@ -65,15 +68,33 @@ class IcebergWarehouse:
                 [batch.column(field.name).cast(field.type) for field in schema], schema=schema
             )
 
-    def replace(self, table: TableSpec, scope: Scope, groups: Iterable[str], rows: pa.Table) -> str:
-        """In one commit: remove the rows of `groups` in `scope`, add `rows`."""
-        gone = sorted(set(groups))
-        iceberg = self._table(table)
-        with iceberg.transaction() as transaction:
-            if gone:
-                transaction.delete(_filter(scope, table.group, gone))
-            if rows.num_rows:
-                transaction.append(rows.select(table.schema.names).cast(table.schema))
+    def replace(
+        self,
+        table: TableSpec,
+        scope: Scope,
+        groups: Iterable[str],
+        rows: pa.Table,
+        known: Known | None = None,
+    ) -> str:
+        """In one commit: remove the rows of `groups` in `scope`, add `rows`.
+
+        A commit that meets another writer's rows of these groups is done again on what is there
+        then, so the last writer's rows stand, once.
+        """
+        groups = set(groups)
+        added = rows.select(table.schema.names).cast(table.schema)
+        for attempt in _until_nobody_interferes():
+            with attempt:
+                iceberg = self._table(table)
+                unmoved = known is not None and known.snapshot == _head(iceberg)
+                present = groups.intersection(known.groups) if known and unmoved else groups
+                with iceberg.transaction() as transaction:
+                    if groups:
+                        _claim(transaction, _filter(scope, table.group, groups))
+                    if present:
+                        _delete(transaction, _filter(scope, table.group, present))
+                    if added.num_rows:
+                        transaction.append(added)
         return self.snapshot(table) or ""
 
     def bucket(self, group: str) -> int:
@@ -94,22 +115,21 @@ class IcebergWarehouse:
 
     def _create(self, identifier: str, table: TableSpec) -> "Table":
         """Create a table with its partitions in one commit; another run may have been first."""
-        from pyiceberg.exceptions import TableAlreadyExistsError
+        from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
         from pyiceberg.transforms import BucketTransform, IdentityTransform
 
         properties = {**PROPERTIES, "comment": table.comment}
-        try:
-            with (
-                self._catalog.create_table_transaction(
-                    identifier, table.schema, properties=properties
-                ) as transaction,
-                transaction.update_spec() as spec,
-            ):
-                for column in table.scope:
-                    spec.add_field(column, IdentityTransform(), column)
-                spec.add_field(table.group, BucketTransform(BUCKETS), f"{table.group}_bucket")
-        except TableAlreadyExistsError:
-            pass
+        # Catalogs differ in what they say of a table that somebody else has just created.
+        with (
+            suppress(TableAlreadyExistsError, CommitFailedException),
+            self._catalog.create_table_transaction(
+                identifier, table.schema, properties=properties
+            ) as transaction,
+            transaction.update_spec() as spec,
+        ):
+            for column in table.scope:
+                spec.add_field(column, IdentityTransform(), column)
+            spec.add_field(table.group, BucketTransform(BUCKETS), f"{table.group}_bucket")
         return self._catalog.load_table(identifier)
 
     def _scan(
@@ -127,12 +147,46 @@ class IcebergWarehouse:
         )
 
 
+def _head(iceberg: "Table") -> str | None:
+    current = iceberg.current_snapshot()
+    return str(current.snapshot_id) if current else None
+
+
+def _claim(transaction: "Transaction", rows: "BooleanExpression") -> None:
+    """Make the commit fail if somebody adds such rows meanwhile; an append alone would not."""
+    with transaction.update_snapshot().delete() as deletion:
+        deletion.delete_by_predicate(rows)
+
+
+def _delete(transaction: "Transaction", rows: "BooleanExpression") -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Delete operation did not match any records")
+        transaction.delete(rows)
+
+
+def _until_nobody_interferes() -> "Retrying":
+    """Attempts at a commit, for as long as other writers are first.
+
+    pyiceberg 0.12 also reports a conflict where there is none ("Missing required files to delete"),
+    about once in a thousand overwrites: threads share one evaluator of manifests.
+    """
+    from pyiceberg.exceptions import CommitFailedException, ValidationException
+    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+    return Retrying(
+        retry=retry_if_exception_type((CommitFailedException, ValidationException)),
+        wait=wait_random_exponential(multiplier=0.1, max=5),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        reraise=True,
+    )
+
+
 def _selected(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
     return pa.schema([schema.field(name) for name in columns or schema.names])
 
 
 def _filter(
-    scope: Mapping[str, str], group: str, groups: Sequence[str] | None
+    scope: Mapping[str, str], group: str, groups: Collection[str] | None
 ) -> "BooleanExpression":
     from pyiceberg import expressions
 
@@ -147,5 +201,16 @@ def _filter(
 def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
     """A catalog in SQLite or Postgres whose tables lie under the `warehouse` location."""
     from pyiceberg.catalog.sql import SqlCatalog
+    from sqlalchemy.exc import DBAPIError
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-    return SqlCatalog(NAMESPACE, uri=uri, warehouse=warehouse)
+    # Of several processes that open a new catalog at once, all but one fail to make its tables.
+    again = retry_if_exception_type(DBAPIError)
+    attempts = Retrying(retry=again, stop=stop_after_attempt(5), wait=wait_random(0, 1), reraise=True)
+
+    def opened() -> "Catalog":
+        catalog = SqlCatalog(NAMESPACE, uri=uri, warehouse=warehouse)
+        catalog.create_namespace_if_not_exists(NAMESPACE)
+        return catalog
+
+    return attempts(opened)
