@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import pyarrow as pa
-
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.commands.materialize import Request, materialize
 from platform_assets.commands.state import State
@@ -14,7 +12,7 @@ from resources import registry
 from resources.encoding import Encoder, Vectors
 from resources.parsing import ParsedDocument, Rejection
 from resources.settings import Settings
-from resources.warehouse import Scope, TableSpec
+from resources.warehouse import TableSpec
 
 
 @dataclass

@@ -171,7 +171,12 @@ def _until_nobody_interferes() -> "Retrying":
     about once in a thousand overwrites: threads share one evaluator of manifests.
     """
     from pyiceberg.exceptions import CommitFailedException, ValidationException
-    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+    from tenacity import (
+        Retrying,
+        retry_if_exception_type,
+        stop_after_delay,
+        wait_random_exponential,
+    )
 
     return Retrying(
         retry=retry_if_exception_type((CommitFailedException, ValidationException)),
@@ -206,7 +211,9 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
 
     # Of several processes that open a new catalog at once, all but one fail to make its tables.
     again = retry_if_exception_type(DBAPIError)
-    attempts = Retrying(retry=again, stop=stop_after_attempt(5), wait=wait_random(0, 1), reraise=True)
+    attempts = Retrying(
+        retry=again, stop=stop_after_attempt(5), wait=wait_random(0, 1), reraise=True
+    )
 
     def opened() -> "Catalog":
         catalog = SqlCatalog(NAMESPACE, uri=uri, warehouse=warehouse)
