@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from platform_assets.chunks.assets import tokenizers
 from platform_assets.chunks.chunking import ChunkingConfig
 from platform_assets.chunks.refresh import refresh as refresh_chunks
@@ -30,6 +32,7 @@ from platform_assets.vector_indexes.refresh import refresh as refresh_index
 from resources import registry
 from resources.encoding import Encoder
 from resources.settings import Settings
+from resources.warehouse import Scope, TableSpec
 
 CORPUS = "bench"
 MODEL = "all-MiniLM-L6-v2"
@@ -82,10 +85,12 @@ class TimedWarehouse:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def replace(self, *args: Any) -> str:
+    def replace(
+        self, table: TableSpec, scope: Scope, groups: Any, rows: pa.Table, *more: Any
+    ) -> str:
         with self._watch.measure(self._stage):
-            self._stage.count += args[-1].num_rows
-            snapshot: str = self._real.replace(*args)
+            self._stage.count += rows.num_rows
+            snapshot: str = self._real.replace(table, scope, groups, rows, *more)
         return snapshot
 
 
