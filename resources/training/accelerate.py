@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import IO
 
@@ -43,12 +44,15 @@ class AccelerateTrainer:
             dagster.Failure: the worker failed; its last output is in the error.
         """
         message = TypeAdapter(TrainingJob).dump_python(job, mode="json")
-        with dg.open_pipes_session(
-            context=context,
-            context_injector=dg.PipesTempFileContextInjector(),
-            message_reader=dg.PipesTempFileMessageReader(),
-            extras={"job": message, "world_size": self._processes},
-        ) as session:
+        with (
+            warnings.catch_warnings(action="ignore", category=dg.PreviewWarning),
+            dg.open_pipes_session(
+                context=context,
+                context_injector=dg.PipesTempFileContextInjector(),
+                message_reader=dg.PipesTempFileMessageReader(),
+                extras={"job": message, "world_size": self._processes},
+            ) as session,
+        ):
             _run(self._command(), {**self._environment(), **session.get_bootstrap_env_vars()})
         return TypeAdapter(TrainingResult).validate_python(session.get_custom_messages()[-1])
 
