@@ -15,8 +15,9 @@ from platform_assets.evaluation.table import EVALUATION
 from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import PREFIX, Ledger, Record, canonical, links, sha256_text
 from platform_assets.queries.assets import queries
+from platform_assets.queries.table import QUERIES
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, inline_png, materialized, table_metadata
+from platform_assets.results import OWNERS, inline_png, lineage, materialized, table_metadata
 from platform_assets.vector_indexes.assets import vector_index
 from resources.object_store import ObjectStore
 from resources.vector_store import VectorStore
@@ -73,7 +74,11 @@ def retrieval_evaluation(
         lambda: checkpoint_store.load(checkpoint),
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
-    return materialized(own.report, record, _summary(qualities(warehouse, corpus, encoder)))
+    measures = ("ndcg_10", "mrr_10", "recall_10", "recall_curve")
+    made_from = dict.fromkeys(measures, ("queries", "judgements"))
+    described = {"dagster/column_lineage": lineage(EVALUATION, {"queries": QUERIES}, made_from)}
+    summary = _summary(qualities(warehouse, corpus, encoder))
+    return materialized(own.report, record, {**summary, **described})
 
 
 @dg.asset(

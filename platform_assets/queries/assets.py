@@ -16,13 +16,24 @@ from platform_assets.queries.refresh import refresh
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, materialized, table_metadata
+from platform_assets.results import OWNERS, lineage, materialized, table_metadata
 from resources.encoding import Encoder, EncodingBackend
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 CODE_VERSION = "1"
+PAIRS_LINEAGE = lineage(
+    TRAINING_PAIRS,
+    {"queries": QUERIES},
+    {
+        "query": ("queries", "text"),
+        "positive": ("chunks", "text"),
+        "positive_key": ("chunks", "key"),
+        "negatives": ("chunks", "text"),
+        "negative_keys": ("chunks", "key"),
+    },
+)
 
 
 @dg.asset(
@@ -49,7 +60,9 @@ def queries(
     upstream = [ledger.require(name, corpus) for name in ("raw_objects", "documents")]
     own, found = refresh(corpus, lake, warehouse)
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
+    made_from = {"text": ("documents", "elements"), "judgements": ("documents", "key")}
     unused = {
+        "dagster/column_lineage": lineage(QUERIES, {}, made_from),
         "unknown documents": len(found.unknown_documents),
         "unknown queries": len(found.unknown_queries),
         "queries without a relevant document": found.unjudged,
@@ -97,4 +110,4 @@ def training_pairs(
 
     own = training.refresh(corpus, warehouse, encoder, lambda _: None)
     record = ledger.commit(own.record(CODE_VERSION, {"base": base}, upstream))
-    return materialized(own.report, record)
+    return materialized(own.report, record, {"dagster/column_lineage": PAIRS_LINEAGE})
