@@ -76,6 +76,18 @@ def connect_encoding() -> "EncodingBackend":
     return OpenVinoBackend()
 
 
+def _folder(url: str, _: Settings) -> Any:
+    from resources.object_store.folder import FolderObjectStore
+
+    return FolderObjectStore(url)
+
+
+def _s3(url: str, _: Settings) -> Any:
+    from resources.object_store.s3 import S3ObjectStore
+
+    return S3ObjectStore(url)
+
+
 def _obstore(url: str, _: Settings) -> Any:
     from resources.object_store.obstore import ObstoreObjectStore
 
@@ -127,7 +139,7 @@ def _local_parser(_: str, __: Settings) -> Any:
 
 
 SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
-    "lake": dict.fromkeys(("file", "s3", "gs", "az"), _obstore),
+    "lake": {"file": _folder, "s3": _s3, "gs": _obstore, "az": _obstore},
     "catalog": dict.fromkeys(("sqlite", "postgresql"), _sql_catalog),
     "vectors": {"edge": _qdrant_edge, "http": _qdrant_server, "https": _qdrant_server},
     "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),

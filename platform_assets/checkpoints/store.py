@@ -59,7 +59,7 @@ class CheckpointStore:
         for name, sha256 in manifest.items():
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self._lake.get(f"{PREFIX}/checkpoints/{digest}/{name}"))
+            self._lake.download(f"{PREFIX}/checkpoints/{digest}/{name}", target)
             if _sha256(target) != sha256:
                 shutil.rmtree(scratch)
                 raise ValueError(f"checkpoint {digest}: {name} in the lake was altered")

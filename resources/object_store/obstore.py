@@ -1,18 +1,21 @@
-"""Object storage through obstore: a local folder, S3, Google Cloud Storage or Azure Blob by URL.
+"""Object storage through obstore: Google Cloud Storage and Azure Blob by URL.
 
-Here: the adapter. Not here: meaning of keys.
+Here: the adapter that S3 (s3.py) and the local folder (folder.py) build on. Not here: how clients
+are configured (clients.py), meaning of keys.
 """
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from resources.object_store import ObjectInfo
+from resources.object_store.clients import clear_errors, open_client
 
 if TYPE_CHECKING:
-    import obstore.store
+    from obstore import GetOptions, ObjectMeta
 
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -21,57 +24,109 @@ class ObstoreObjectStore:
     """A bucket, or a folder within one, behind obstore's client."""
 
     def __init__(self, url: str) -> None:
-        """Open `file:///folder`, `s3://bucket/prefix`, `gs://...` or `az://...`.
+        """Open `gs://bucket/prefix`, `az://container/prefix` or what a subclass knows.
 
         Credentials, region and endpoint come from each system's standard variables.
         """
-        self._store = _open(url)
+        self._url = url
+        self._client = open_client(url)
 
     def objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with `prefix`, streamed."""
         folder = prefix.rsplit("/", 1)[0] if "/" in prefix else ""
-        for batch in self._store.list(folder or None, chunk_size=1000):
-            for meta in batch:
-                key = str(meta["path"])
-                if key.startswith(prefix):
-                    etag = str(meta["e_tag"] or "")
-                    yield ObjectInfo(key, int(meta["size"]), etag, meta["last_modified"])
+        with clear_errors(self._url):
+            for batch in self._client.list(folder or None, chunk_size=1000):
+                for meta in batch:
+                    if str(meta["path"]).startswith(prefix):
+                        yield _info(meta)
 
     def prefixes(self) -> list[str]:
         """First-level prefixes, sorted."""
-        return sorted(
-            str(prefix) for prefix in self._store.list_with_delimiter()["common_prefixes"]
-        )
+        with clear_errors(self._url):
+            found = self._client.list_with_delimiter()["common_prefixes"]
+        return sorted(str(prefix) for prefix in found)
 
-    def get(self, key: str) -> bytes:
-        """The object's bytes; FileNotFoundError if there is none."""
-        return bytes(self._store.get(key).bytes())
+    def head(self, key: str) -> ObjectInfo:
+        """What a listing says of one object; FileNotFoundError if there is none."""
+        with clear_errors(self._url):
+            return _info(self._client.head(key))
+
+    def get(self, key: str, version: str | None = None) -> bytes:
+        """The bytes of an object, or of one version of it; FileNotFoundError if there is none."""
+        with clear_errors(self._url):
+            options: GetOptions = {"version": version} if version else {}
+            return bytes(self._client.get(key, options=options).bytes())
+
+    def download(self, key: str, path: Path) -> None:
+        """Stream an object to a file, which appears whole or not at all."""
+        with TemporaryDirectory(dir=path.parent) as folder:
+            scratch = Path(folder) / "object"
+            with scratch.open("wb") as file:
+                for part in self._stream(key):
+                    file.write(part)
+            scratch.replace(path)
 
     def put(self, key: str, data: bytes | Path) -> None:
         """Write an object atomically, from bytes or streamed from a file."""
-        self._store.put(key, data)
+        with clear_errors(self._url):
+            self._client.put(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object only if there is none; False if there was."""
+        from obstore.exceptions import AlreadyExistsError
+
+        with clear_errors(self._url):
+            try:
+                self._client.put(key, data, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def swap(self, key: str, data: bytes, etag: str) -> bool:
+        """Overwrite an object only if its etag is still `etag`; False if it is not."""
+        from obstore.exceptions import PreconditionError
+
+        with clear_errors(self._url):
+            try:
+                self._client.put(key, data, mode={"e_tag": etag, "version": None})
+            except (PreconditionError, FileNotFoundError):
+                return False
+        return True
 
     def delete(self, key: str) -> None:
         """Remove an object if it is there."""
+        with clear_errors(self._url), suppress(FileNotFoundError):
+            self._client.delete(key)
+
+    def versions(self, key: str) -> list[ObjectInfo]:
+        """The present version alone: of these stores the client lists no others."""
         try:
-            self._store.delete(key)
+            return [self.head(key)]
         except FileNotFoundError:
-            return
+            return []
+
+    def purge(self, key: str) -> None:
+        """Remove an object; a bucket that keeps its past must be told by a rule of its own."""
+        self.delete(key)
 
     def sha256(self, key: str) -> str:
         """sha256 of the object's bytes, streamed."""
         digest = hashlib.sha256()
-        for part in self._store.get(key).stream(min_chunk_size=CHUNK_BYTES):
+        for part in self._stream(key):
             digest.update(part)
         return digest.hexdigest()
 
+    def _stream(self, key: str) -> Iterator[memoryview]:
+        with clear_errors(self._url):
+            for part in self._client.get(key).stream(min_chunk_size=CHUNK_BYTES):
+                yield memoryview(part)
 
-def _open(url: str) -> "obstore.store.ObjectStore":
-    from obstore.store import LocalStore, from_url
 
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        folder = Path(unquote(parts.path))
-        folder.mkdir(parents=True, exist_ok=True)
-        return LocalStore(folder)
-    return from_url(url)
+def _info(meta: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(
+        str(meta["path"]),
+        int(meta["size"]),
+        str(meta["e_tag"] or ""),
+        meta["last_modified"],
+        str(meta["version"] or ""),
+    )

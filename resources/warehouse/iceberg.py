@@ -209,6 +209,8 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
     from sqlalchemy.exc import DBAPIError
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
+    from resources.warehouse.object_io import file_properties
+
     # Of several processes that open a new catalog at once, all but one fail to make its tables.
     again = retry_if_exception_type(DBAPIError)
     attempts = Retrying(
@@ -216,7 +218,7 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
     )
 
     def opened() -> "Catalog":
-        catalog = SqlCatalog(NAMESPACE, uri=uri, warehouse=warehouse)
+        catalog = SqlCatalog(NAMESPACE, uri=uri, warehouse=warehouse, **file_properties(warehouse))
         catalog.create_namespace_if_not_exists(NAMESPACE)
         return catalog
 

@@ -1,0 +1,58 @@
+"""What a store's refusal or silence means to the person who set the variables.
+
+Here: one built-in error for each kind of trouble, naming the variables and holding no secret.
+Not here: raising it at the right place (clients.py, s3.py).
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from resources.settings import redacted
+
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN where they are "
+    "temporary), or AWS_PROFILE",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+ENDPOINTS = {
+    "s3": "AWS_ENDPOINT_URL and AWS_REGION",
+    "gs": "GOOGLE_BASE_URL",
+    "az": "AZURE_STORAGE_ENDPOINT",
+}
+REFUSALS = re.compile("ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|TokenRef")
+CODE = re.compile("<Code>(.*?)</Code>")
+
+
+def explained(url: str, error: Exception) -> Exception:
+    """The built-in error for one of obstore's; those that a caller acts on stay as they are."""
+    from obstore import exceptions as raised
+
+    text = str(error)
+    code = CODE.search(text)
+    if isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError):
+        return refused(url, code.group(1) if code else type(error).__name__)
+    if code and REFUSALS.search(code.group(1)):
+        return refused(url, code.group(1))
+    if isinstance(error, raised.InvalidPathError) or "File name too long" in text:
+        why = "names in it are over 255 bytes" if "too long" in text else text
+        return ValueError(f"{_store(url)} cannot hold this key: {why}")
+    if isinstance(error, raised.GenericError) and not url.startswith("file:"):
+        return unreachable(url, text)
+    return error
+
+
+def refused(url: str, why: str) -> PermissionError:
+    """The store does not take the credentials, or there are none."""
+    hint = CREDENTIALS.get(urlsplit(url).scheme, "the permissions of the folder")
+    return PermissionError(f"{_store(url)} refuses access ({why}): set {hint}")
+
+
+def unreachable(url: str, why: str) -> ConnectionError:
+    """The store does not answer, or not with what was asked for."""
+    hint = ENDPOINTS[urlsplit(url).scheme]
+    return ConnectionError(f"{_store(url)} does not serve ({hint} say where it is): {why[:500]}")
+
+
+def _store(url: str) -> str:
+    return f"the object store {redacted(url)}"
