@@ -100,6 +100,27 @@ class Ledger:
         prefix = f"{PREFIX}/latest/{asset}/"
         return sorted(item.key.removeprefix(prefix) for item in self._lake.objects(prefix))
 
+    def latest_ids(self) -> list[str]:
+        """Ids of the last records of all asset partitions, sorted."""
+        keys = (item.key for item in self._lake.objects(f"{PREFIX}/latest/"))
+        return sorted(self._lake.get(key).decode() for key in keys)
+
+    def chain(self, record_ids: Iterable[str]) -> dict[str, Record]:
+        """Records and everything they were made from, by id.
+
+        Raises:
+            FileNotFoundError: a record is gone.
+            ValueError: a record was altered.
+        """
+        found: dict[str, Record] = {}
+        pending = list(record_ids)
+        while pending:
+            record_id = pending.pop()
+            if record_id not in found:
+                found[record_id] = self.get(record_id)
+                pending += [link.record for link in found[record_id].upstream.values()]
+        return found
+
     def get(self, record_id: str) -> Record:
         """A record by its id.
 

@@ -6,6 +6,7 @@ Not here: the tables' meaning (the artefact folders in platform_assets).
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
@@ -77,6 +78,31 @@ class Known:
     """The table's snapshot of which that holds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What an expiry or a removal of orphans took away."""
+
+    snapshots: int = 0
+    files: int = 0
+    """Data files and those of metadata."""
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a table takes up."""
+
+    snapshots: int
+    manifests: int
+    """Of the current snapshot."""
+    data_files: int
+    """Of the current snapshot."""
+    files: int
+    """All of them: those of earlier snapshots, of metadata, and those nothing refers to."""
+    bytes: int
+    """Of all files."""
+
+
 class Warehouse(Protocol):
     """Reads and atomically replaces groups of rows."""
 
@@ -125,4 +151,36 @@ class Warehouse(Protocol):
 
     def bucket(self, group: str) -> int:
         """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
+        ...
+
+    def snapshots(self, table: TableSpec) -> list[str]:
+        """Ids of the snapshots that can be read, the oldest first."""
+        ...
+
+    def expire(self, table: TableSpec, keep: Collection[str], older_than: datetime) -> Removed:
+        """Expire snapshots and delete every file that none of the remaining ones needs.
+
+        Args:
+            table: The table.
+            keep: Snapshots that stay, beside those that branches and tags point at, the current
+                one among them.
+            older_than: Aware; snapshots that were current at this time or later stay, for readers
+                that are still at them.
+        """
+        ...
+
+    def remove_orphans(self, table: TableSpec, older_than: datetime) -> Removed:
+        """Delete files that no snapshot needs, as crashes and lost races leave them.
+
+        Args:
+            table: The table.
+            older_than: Aware; younger files stay: a commit in flight may be about to name them.
+
+        Raises:
+            RuntimeError: the store does not list a file that the table needs.
+        """
+        ...
+
+    def footprint(self, table: TableSpec) -> Footprint:
+        """What the table takes up now."""
         ...

@@ -6,12 +6,13 @@ Here: tables, scans and atomic replacement of groups of rows. Not here: what the
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from resources.warehouse import Known, Scope, TableSpec
+from resources.warehouse import Footprint, Known, Removed, Scope, TableSpec
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -103,6 +104,34 @@ class IcebergWarehouse:
         from pyiceberg.types import StringType
 
         return int(BucketTransform(BUCKETS).transform(StringType())(group) or 0)
+
+    def snapshots(self, table: TableSpec) -> list[str]:
+        """Ids of the snapshots that can be read, the oldest first."""
+        found = self._table(table).metadata.snapshots
+        ordered = sorted(found, key=lambda snapshot: snapshot.sequence_number or 0)
+        return [str(snapshot.snapshot_id) for snapshot in ordered]
+
+    def expire(self, table: TableSpec, keep: Collection[str], older_than: datetime) -> Removed:
+        """Expire snapshots and delete every file that none of the remaining ones needs."""
+        from resources.warehouse.iceberg_maintenance import expire
+
+        removed = Removed()
+        for attempt in _until_nobody_interferes():
+            with attempt:
+                removed = expire(self._table(table), keep, older_than)
+        return removed
+
+    def remove_orphans(self, table: TableSpec, older_than: datetime) -> Removed:
+        """Delete files that no snapshot needs, as crashes and lost races leave them."""
+        from resources.warehouse.iceberg_maintenance import remove_orphans
+
+        return remove_orphans(self._table(table), older_than)
+
+    def footprint(self, table: TableSpec) -> Footprint:
+        """What the table takes up now."""
+        from resources.warehouse.iceberg_maintenance import footprint
+
+        return footprint(self._table(table))
 
     def _table(self, table: TableSpec) -> "Table":
         from pyiceberg.exceptions import NoSuchTableError

@@ -1,0 +1,1 @@
+"""Maintenance of what the other assets leave behind: pins, expiry, orphans, compaction."""
