@@ -116,7 +116,8 @@ def _path(iceberg: "Table", location: str) -> str:
 def _files(iceberg: "Table") -> "FileSystem":
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
-    io = PyArrowFileIO(iceberg.io.properties)
+    io = iceberg.io
+    assert isinstance(io, PyArrowFileIO)
     scheme, netloc, _ = io.parse_location(iceberg.location(), io.properties)
     return io.fs_by_scheme(scheme, netloc)
 

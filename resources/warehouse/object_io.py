@@ -74,6 +74,21 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
         """What there is at each path."""
         return [self._info(path) for path in paths]
 
+    def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
+        """Every file below a folder, at any depth; an object store has no folders to be missing."""
+        bucket, _, prefix = selector.base_dir.partition("/")
+        with clear_errors(self._url):
+            return [
+                fs.FileInfo(
+                    f"{bucket}/{found['path']}",
+                    fs.FileType.File,
+                    size=found["size"],
+                    mtime=found["last_modified"],
+                )
+                for batch in self._client.list(prefix)
+                for found in batch
+            ]
+
     def open_input_file(self, path: str) -> pa.NativeFile:
         """A file to read at any position; a small one is fetched whole."""
         from obstore import open_reader
@@ -100,14 +115,15 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
 
     def _info(self, path: str) -> fs.FileInfo:
         with clear_errors(self._url), suppress(FileNotFoundError):
-            size = self._client.head(_key(path))["size"]
-            return fs.FileInfo(path, fs.FileType.File, size=size)
+            found = self._client.head(_key(path))
+            kind, modified = fs.FileType.File, found["last_modified"]
+            return fs.FileInfo(path, kind, size=found["size"], mtime=modified)
         return fs.FileInfo(path, fs.FileType.NotFound)
 
     def _absent(self, *_: Any) -> Any:
         raise NotImplementedError("Iceberg needs no folders, copies and appends")
 
-    get_file_info_selector = create_dir = delete_dir = delete_dir_contents = _absent
+    create_dir = delete_dir = delete_dir_contents = _absent
     delete_root_dir_contents = move = copy_file = open_append_stream = _absent
 
 

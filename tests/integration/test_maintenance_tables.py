@@ -11,7 +11,9 @@ import pytest
 
 from platform_assets.tables import OwnRows, rows_of
 from resources.warehouse import TableSpec
-from resources.warehouse.iceberg import NAMESPACE, IcebergWarehouse, open_sql_catalog
+from resources.warehouse.catalog_faults import NAMESPACE
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
 from tests.servers.seaweed import ACCESS_KEY, BUCKET, SECRET_KEY, TABLE_BUCKET, Seaweed
 
 SCOPE = {"corpus": "c"}
