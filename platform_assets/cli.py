@@ -120,6 +120,12 @@ def _demo(state: "State", arguments: argparse.Namespace) -> Answer:
     return demo(state, arguments.docs, _show)
 
 
+def _events(state: "State", _: argparse.Namespace) -> Answer:
+    from platform_assets.commands.events import events
+
+    return events(state, _show)
+
+
 def _ui(state: "State", arguments: argparse.Namespace) -> Answer:
     """Replace this process by Dagster's UI and daemon on the shared state."""
     from platform_assets.commands.state import dagster_home
@@ -166,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     command("check", _check, "Run every asset check on every partition.")
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
     one.add_argument("--docs", type=_path, metavar="FOLDER", help="your own documents instead")
+    command("events", _events, "Receive the webhook by which a bucket tells of uploads.")
     one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.")
     one.add_argument("--port", type=int, default=3000)
     return parser

@@ -28,6 +28,7 @@ from resources import registry
 from resources.settings import Settings
 from resources.tracking.mlflow_run import mlflow_run
 from sensors.automation import automation
+from sensors.bucket_events import bucket_events
 from sensors.bucket_uploads import bucket_uploads
 from sensors.pretrained_encoders import pretrained_encoders
 from sensors.schedules import weekly_training, weekly_training_pairs
@@ -73,6 +74,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         "tracking": late(registry.connect_tracking),
         "trainer": late(registry.connect_trainer),
         "hub": late(registry.connect_hub),
+        "events": late(registry.connect_events),
         "parser": late(registry.connect_parser),
         "encoding": late(lambda _: registry.connect_encoding()),
         "checkpoint_store": late(_checkpoint_store),
@@ -89,7 +91,7 @@ def build_defs(
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[asset_checks, quality_report],
-        sensors=[bucket_uploads, pretrained_encoders, automation],
+        sensors=[bucket_uploads, bucket_events, pretrained_encoders, automation],
         schedules=[weekly_training_pairs, weekly_training],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=dg.in_process_executor,

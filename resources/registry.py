@@ -15,6 +15,7 @@ from resources.settings import VARIABLES, Settings, redacted
 
 if TYPE_CHECKING:
     from resources.encoding import EncodingBackend
+    from resources.events import BucketEvents, NoticeQueue
     from resources.model_hub import ModelHub
     from resources.object_store import ObjectStore
     from resources.parsing import DocumentParser
@@ -66,6 +67,18 @@ def connect_parser(settings: Settings) -> "DocumentParser":
     """The document parsers, on the engine for data-parallel work."""
     parser: DocumentParser = _connect("engine", settings)
     return parser
+
+
+def connect_events(settings: Settings) -> "BucketEvents":
+    """Notices of uploads."""
+    events: BucketEvents = _connect("events", settings)
+    return events
+
+
+def connect_notice_queue(settings: Settings) -> "NoticeQueue":
+    """Where the webhook's receiver keeps its notices: the other end of `connect_events`."""
+    queue: NoticeQueue = _connect("events", settings)
+    return queue
 
 
 @lru_cache(maxsize=1)
@@ -137,6 +150,25 @@ def _local_parser(_: str, __: Settings) -> Any:
     return GuardedParser()
 
 
+def _polling_only(_: str, __: Settings) -> Any:
+    from resources.events.polling import PollingOnly
+
+    return PollingOnly()
+
+
+def _sqs(url: str, settings: Settings) -> Any:
+    from resources.events.notices import Lake
+    from resources.events.sqs import SqsEvents
+
+    return SqsEvents(url, Lake.of(settings.lake))
+
+
+def _webhook(_: str, settings: Settings) -> Any:
+    from resources.events.webhook import WebhookQueue
+
+    return WebhookQueue(settings.home / "events.db")
+
+
 SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "lake": {"file": _folder, "s3": _s3, "gs": _obstore, "az": _obstore},
     "catalog": dict.fromkeys(("sqlite", "postgresql"), _sql_catalog),
@@ -145,6 +177,11 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "engine": {"local": _local_parser},
     "trainer": {"accelerate": _accelerate},
     "hub": {"package": _package_hub},
+    "events": {
+        "polling": _polling_only,
+        **dict.fromkeys(("sqs", "https", "http"), _sqs),
+        "webhook": _webhook,
+    },
 }
 """Layer -> scheme -> system. A new system is a file of its own and one entry here."""
 

@@ -17,8 +17,11 @@ VARIABLES: dict[str, str] = {
     "engine": "LAKELOOM_ENGINE",
     "trainer": "LAKELOOM_TRAINER",
     "hub": "LAKELOOM_HUB",
+    "events": "LAKELOOM_EVENTS",
 }
 """Layer -> environment variable that picks its system."""
+POLLING_ONLY = "polling://"
+"""No bucket events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Settings:
     engine: str
     trainer: str
     hub: str
+    events: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -48,6 +52,7 @@ class Settings:
             "engine": "local://",
             "trainer": "accelerate://",
             "hub": "package://",
+            "events": POLLING_ONLY,
         }
         urls = {
             layer: env.get(variable) or defaults[layer] for layer, variable in VARIABLES.items()

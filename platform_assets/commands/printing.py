@@ -136,6 +136,11 @@ def check(answer: Answer) -> None:
     console.print(table)
 
 
+def events(answer: Answer) -> None:
+    """One line, at the end."""
+    console.print(f"no longer listening at {answer['listened']}")
+
+
 def demo(answer: Answer) -> None:
     """Everything at once, and what to type next."""
     materialize(answer)
@@ -168,6 +173,7 @@ PRINTERS: Mapping[str, Callable[[Answer], None]] = {
     "status": status,
     "rollback": rollback,
     "check": check,
+    "events": events,
     "demo": demo,
 }
 """Command -> how its answer is shown."""

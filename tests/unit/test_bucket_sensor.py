@@ -11,7 +11,8 @@ import pytest
 from platform_assets.partitions import corpora
 from resources.object_store import ObjectStore
 from resources.object_store.obstore import ObstoreObjectStore
-from sensors.bucket_uploads import UPLOAD_ASSETS, bucket_uploads, listing_digest
+from sensors.bucket_uploads import bucket_uploads
+from sensors.listings import UPLOAD_ASSETS, listing_digest
 
 
 class Watch:
@@ -89,9 +90,7 @@ def test_a_state_that_comes_back_is_requested_again(
 ) -> None:
     """Two uploads that leave the listing as it was once must not hit the old run's key."""
     states = iter("aba")
-    monkeypatch.setattr(
-        "sensors.bucket_uploads.listing_digest", lambda *_: next(states).rjust(64, "0")
-    )
+    monkeypatch.setattr("sensors.listings.listing_digest", lambda *_: next(states).rjust(64, "0"))
     watch.lake.put("birds/owl.md", b"# Owl")
     assert [watch.tick() for _ in range(3)] == [["birds"]] * 3
     assert len(set(watch.keys)) == 3
