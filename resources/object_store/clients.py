@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     import obstore.store
 
 PATIENCE = "LAKELOOM_LAKE_PATIENCE_SECONDS"
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 60
 """How long a call that fails is tried again; a request's signature is good for five minutes."""
+LONGEST_PAUSE = timedelta(seconds=5)
 OURS = ("AWS_", "AZURE_", "GOOGLE_", PATIENCE)
 """Beginnings of the variables that decide on a client."""
 S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -52,7 +53,11 @@ def _remote(url: str, variables: tuple[tuple[str, str], ...]) -> "obstore.store.
     with clear_errors(url):
         return from_url(
             url,
-            retry_config={"retry_timeout": timedelta(seconds=_patience(env))},
+            retry_config={
+                "retry_timeout": timedelta(seconds=_patience(env)),
+                "max_retries": 1000,  # time is what bounds them
+                "backoff": {"max_backoff": LONGEST_PAUSE},
+            },
             client_options={"allow_http": plain},
             **(_s3_credentials(url, env) if url.startswith("s3:") else {}),
         )

@@ -1,7 +1,7 @@
 """What a store's refusal or silence means to the person who set the variables.
 
 Here: one built-in error for each kind of trouble, naming the variables and holding no secret.
-Not here: raising it at the right place (clients.py, s3.py).
+Not here: raising it at the right place (clients.py, obstore.py, s3.py).
 """
 
 import re
@@ -20,26 +20,36 @@ ENDPOINTS = {
     "gs": "GOOGLE_BASE_URL",
     "az": "AZURE_STORAGE_ENDPOINT",
 }
-REFUSALS = re.compile("ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|TokenRef")
 CODE = re.compile("<Code>(.*?)</Code>")
+REFUSALS = re.compile(
+    "ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken|Authentication"
+)
+TOO_LONG = re.compile("File name too long|KeyTooLong")
+NOISE = "\n\nDebug source"
+"""Where the readable part of obstore's message ends."""
 
 
 def explained(url: str, error: Exception) -> Exception:
     """The built-in error for one of obstore's; those that a caller acts on stay as they are."""
     from obstore import exceptions as raised
 
-    text = str(error)
-    code = CODE.search(text)
+    text = str(error).split(NOISE)[0]
+    found = CODE.search(text)
+    code = found.group(1) if found else ""
+    if TOO_LONG.search(text):
+        return unfit(url, "it is too long, or a name between its slashes is over 255 bytes")
     if isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError):
-        return refused(url, code.group(1) if code else type(error).__name__)
-    if code and REFUSALS.search(code.group(1)):
-        return refused(url, code.group(1))
-    if isinstance(error, raised.InvalidPathError) or "File name too long" in text:
-        why = "names in it are over 255 bytes" if "too long" in text else text
-        return ValueError(f"{_store(url)} cannot hold this key: {why}")
+        return refused(url, code or type(error).__name__)
+    if REFUSALS.search(code):
+        return refused(url, code)
     if isinstance(error, raised.GenericError) and not url.startswith("file:"):
         return unreachable(url, text)
     return error
+
+
+def unfit(url: str, why: str) -> ValueError:
+    """The store cannot hold an object of that key."""
+    return ValueError(f"{_store(url)} cannot hold this key: {why}")
 
 
 def refused(url: str, why: str) -> PermissionError:

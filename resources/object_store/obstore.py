@@ -5,6 +5,7 @@ are configured (clients.py), meaning of keys.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +14,15 @@ from typing import TYPE_CHECKING
 
 from resources.object_store import ObjectInfo
 from resources.object_store.clients import clear_errors, open_client
+from resources.object_store.errors import unfit
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
 
 CHUNK_BYTES = 8 * 1024 * 1024
+KEY_BYTES = 1024
+"""What every store but the local folder takes."""
+CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class ObstoreObjectStore:
@@ -49,13 +54,13 @@ class ObstoreObjectStore:
     def head(self, key: str) -> ObjectInfo:
         """What a listing says of one object; FileNotFoundError if there is none."""
         with clear_errors(self._url):
-            return _info(self._client.head(key))
+            return _info(self._client.head(self._path(key)))
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """The bytes of an object, or of one version of it; FileNotFoundError if there is none."""
         with clear_errors(self._url):
             options: GetOptions = {"version": version} if version else {}
-            return bytes(self._client.get(key, options=options).bytes())
+            return bytes(self._client.get(self._path(key), options=options).bytes())
 
     def download(self, key: str, path: Path) -> None:
         """Stream an object to a file, which appears whole or not at all."""
@@ -69,7 +74,7 @@ class ObstoreObjectStore:
     def put(self, key: str, data: bytes | Path) -> None:
         """Write an object atomically, from bytes or streamed from a file."""
         with clear_errors(self._url):
-            self._client.put(key, data)
+            self._client.put(self._path(key), data)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object only if there is none; False if there was."""
@@ -77,7 +82,7 @@ class ObstoreObjectStore:
 
         with clear_errors(self._url):
             try:
-                self._client.put(key, data, mode="create")
+                self._client.put(self._path(key), data, mode="create")
             except AlreadyExistsError:
                 return False
         return True
@@ -88,7 +93,7 @@ class ObstoreObjectStore:
 
         with clear_errors(self._url):
             try:
-                self._client.put(key, data, mode={"e_tag": etag, "version": None})
+                self._client.put(self._path(key), data, mode={"e_tag": etag})
             except (PreconditionError, FileNotFoundError):
                 return False
         return True
@@ -96,7 +101,7 @@ class ObstoreObjectStore:
     def delete(self, key: str) -> None:
         """Remove an object if it is there."""
         with clear_errors(self._url), suppress(FileNotFoundError):
-            self._client.delete(key)
+            self._client.delete(self._path(key))
 
     def versions(self, key: str) -> list[ObjectInfo]:
         """The present version alone: of these stores the client lists no others."""
@@ -116,10 +121,25 @@ class ObstoreObjectStore:
             digest.update(part)
         return digest.hexdigest()
 
+    def _path(self, key: str) -> str:
+        """The key, if the client leaves it as it is."""
+        if why := unaddressable(key):
+            raise unfit(self._url, f"{key!r} has {why}")
+        return key
+
     def _stream(self, key: str) -> Iterator[memoryview]:
         with clear_errors(self._url):
-            for part in self._client.get(key).stream(min_chunk_size=CHUNK_BYTES):
+            for part in self._client.get(self._path(key)).stream(min_chunk_size=CHUNK_BYTES):
                 yield memoryview(part)
+
+
+def unaddressable(key: str) -> str | None:
+    """What of a key the client would refuse or alter; None for a key it can address."""
+    if len(key.encode()) > KEY_BYTES:
+        return f"over {KEY_BYTES} bytes"
+    if not {"", ".", ".."}.isdisjoint(key.split("/")):
+        return "a part between slashes that is empty, `.` or `..`"
+    return "control characters" if CONTROL.search(key) else None
 
 
 def _info(meta: "ObjectMeta") -> ObjectInfo:
