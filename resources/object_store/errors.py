@@ -24,6 +24,10 @@ CODE = re.compile("<Code>(.*?)</Code>")
 REFUSALS = re.compile(
     "ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken|Authentication"
 )
+NO_BODY = "400 Bad Request"
+"""All that S3 says to a HEAD with an expired token."""
+ENCRYPTION = re.compile("encrypt|customer.key", re.IGNORECASE)
+ADDRESS = re.compile(r"https?://\S+")
 TOO_LONG = re.compile("File name too long|KeyTooLong")
 NOISE = "\n\nDebug source"
 """Where the readable part of obstore's message ends."""
@@ -40,8 +44,10 @@ def explained(url: str, error: Exception) -> Exception:
         return unfit(url, "it is too long, or a name between its slashes is over 255 bytes")
     if isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError):
         return refused(url, code or type(error).__name__)
-    if REFUSALS.search(code):
-        return refused(url, code)
+    if REFUSALS.search(code) or (not code and NO_BODY in text):
+        return refused(url, code or NO_BODY)
+    if url.startswith("s3:") and ENCRYPTION.search(ADDRESS.sub("", text)):
+        return unencrypted(url, code)
     if isinstance(error, raised.GenericError) and not url.startswith("file:"):
         return unreachable(url, text)
     return error
@@ -56,6 +62,15 @@ def refused(url: str, why: str) -> PermissionError:
     """The store does not take the credentials, or there are none."""
     hint = CREDENTIALS.get(urlsplit(url).scheme, "the permissions of the folder")
     return PermissionError(f"{_store(url)} refuses access ({why}): set {hint}")
+
+
+def unencrypted(url: str, code: str) -> ValueError:
+    """The store does not encrypt or decrypt as it was told; its own words may show the key."""
+    return ValueError(
+        f"{_store(url)} does not take the encryption settings{f' ({code})' * bool(code)}: set "
+        "AWS_SERVER_SIDE_ENCRYPTION to AES256, to aws:kms with AWS_SSE_KMS_KEY_ID, or to sse-c "
+        "with 32 bytes in base64 in AWS_SSE_CUSTOMER_KEY_BASE64"
+    )
 
 
 def unreachable(url: str, why: str) -> ConnectionError:

@@ -6,14 +6,13 @@ Not here: the catalogs (iceberg.py), the clients (resources/object_store/clients
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import fs
 
-from resources.object_store.clients import clear_errors, open_client
+from resources.object_store.clients import open_client, served
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -78,12 +77,14 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
         """A file to read at any position; a small one is fetched whole."""
         from obstore import open_reader
 
-        with clear_errors(self._url):
+        def begin() -> tuple[int, Any]:
             begun = self._client.get(_key(path), options={"range": (0, WHOLE_BYTES)})
-            size = begun.meta["size"]
-            if size <= WHOLE_BYTES:
-                return pa.BufferReader(begun.bytes())
-            return pa.PythonFile(open_reader(self._client, _key(path), size=size), mode="r")
+            return begun.meta["size"], begun.bytes()
+
+        size, beginning = served(self._url, begin)
+        if size <= WHOLE_BYTES:
+            return pa.BufferReader(beginning)
+        return pa.PythonFile(open_reader(self._client, _key(path), size=size), mode="r")
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
         """A file to read from its beginning."""
@@ -95,14 +96,14 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
 
     def delete_file(self, path: str) -> None:
         """Remove a file."""
-        with clear_errors(self._url):
-            self._client.delete(_key(path))
+        served(self._url, lambda: self._client.delete(_key(path)))
 
     def _info(self, path: str) -> fs.FileInfo:
-        with clear_errors(self._url), suppress(FileNotFoundError):
-            size = self._client.head(_key(path))["size"]
-            return fs.FileInfo(path, fs.FileType.File, size=size)
-        return fs.FileInfo(path, fs.FileType.NotFound)
+        try:
+            size = served(self._url, lambda: self._client.head(_key(path)))["size"]
+        except FileNotFoundError:
+            return fs.FileInfo(path, fs.FileType.NotFound)
+        return fs.FileInfo(path, fs.FileType.File, size=size)
 
     def _absent(self, *_: Any) -> Any:
         raise NotImplementedError("Iceberg needs no folders, copies and appends")
@@ -123,11 +124,13 @@ class _Upload(SpooledTemporaryFile[bytes]):
         if self.closed:
             return
         try:
-            self.seek(0)
-            with clear_errors(self._url):
-                self._client.put(self._target, self)
+            served(self._url, self._send)
         finally:
             super().close()
+
+    def _send(self) -> None:
+        self.seek(0)
+        self._client.put(self._target, self)
 
 
 def _key(path: str) -> str:
