@@ -72,11 +72,19 @@ class ObjectStore(Protocol):
         ...
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write an object only if there is none; False if there was. Of racing writers one wins."""
+        """Write an object only if there is none; False if there was. Of racing writers one wins.
+
+        Raises:
+            ConnectionError: the store did not answer; the object may or may not be written.
+        """
         ...
 
     def swap(self, key: str, data: bytes, etag: str) -> bool:
-        """Overwrite an object only if its etag is still `etag`; False if it is not."""
+        """Overwrite an object only if its etag is still `etag`; False if it is not.
+
+        Raises:
+            ConnectionError: the store did not answer; the object may or may not be written.
+        """
         ...
 
     def delete(self, key: str) -> None:

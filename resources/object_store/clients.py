@@ -6,22 +6,26 @@ Not here: reading and writing (obstore.py, resources/warehouse/object_io.py).
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from resources.object_store.errors import explained, refused
 
 if TYPE_CHECKING:
     import obstore.store
+    from tenacity import Retrying
+
+T = TypeVar("T")
 
 PATIENCE = "LAKELOOM_LAKE_PATIENCE_SECONDS"
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 60
 """How long a call that fails is tried again; a request's signature is good for five minutes."""
+LONGEST_PAUSE = timedelta(seconds=5)
 OURS = ("AWS_", "AZURE_", "GOOGLE_", PATIENCE)
 """Beginnings of the variables that decide on a client."""
 S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -52,7 +56,11 @@ def _remote(url: str, variables: tuple[tuple[str, str], ...]) -> "obstore.store.
     with clear_errors(url):
         return from_url(
             url,
-            retry_config={"retry_timeout": timedelta(seconds=_patience(env))},
+            retry_config={
+                "retry_timeout": timedelta(seconds=_patience(env)),
+                "max_retries": 1000,  # time is what bounds them
+                "backoff": {"max_backoff": LONGEST_PAUSE},
+            },
             client_options={"allow_http": plain},
             **(_s3_credentials(url, env) if url.startswith("s3:") else {}),
         )
@@ -88,6 +96,36 @@ def _s3_credentials(url: str, env: Mapping[str, str]) -> dict[str, Any]:
     except (BotoCoreError, ValueError) as error:
         raise refused(url, str(error)) from None
     return {"credential_provider": provider}
+
+
+def attempts() -> "Retrying":
+    """Attempts at what may be done twice, while the store does not answer and patience lasts.
+
+    obstore tries again by itself, but not where an answer broke off or a write's fate is unknown.
+    """
+    from tenacity import (
+        Retrying,
+        retry_if_exception_type,
+        stop_after_delay,
+        wait_random_exponential,
+    )
+
+    return Retrying(
+        retry=retry_if_exception_type(ConnectionError),
+        wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE.total_seconds()),
+        stop=stop_after_delay(_patience(os.environ)),
+        reraise=True,
+    )
+
+
+def served(url: str, act: Callable[[], T]) -> T:
+    """What `act` returns, which may be done twice; with clear errors."""
+
+    def once() -> T:
+        with clear_errors(url):
+            return act()
+
+    return attempts()(once)
 
 
 @contextmanager

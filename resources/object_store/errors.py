@@ -1,7 +1,7 @@
 """What a store's refusal or silence means to the person who set the variables.
 
 Here: one built-in error for each kind of trouble, naming the variables and holding no secret.
-Not here: raising it at the right place (clients.py, s3.py).
+Not here: raising it at the right place (clients.py, obstore.py, s3.py).
 """
 
 import re
@@ -20,32 +20,57 @@ ENDPOINTS = {
     "gs": "GOOGLE_BASE_URL",
     "az": "AZURE_STORAGE_ENDPOINT",
 }
-REFUSALS = re.compile("ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|TokenRef")
 CODE = re.compile("<Code>(.*?)</Code>")
+REFUSALS = re.compile(
+    "ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken|Authentication"
+)
+NO_BODY = "400 Bad Request"
+"""All that S3 says to a HEAD with an expired token."""
+ENCRYPTION = re.compile("encrypt|customer.key", re.IGNORECASE)
+ADDRESS = re.compile(r"https?://\S+")
+TOO_LONG = re.compile("File name too long|KeyTooLong")
+NOISE = "\n\nDebug source"
+"""Where the readable part of obstore's message ends."""
 
 
 def explained(url: str, error: Exception) -> Exception:
     """The built-in error for one of obstore's; those that a caller acts on stay as they are."""
     from obstore import exceptions as raised
 
-    text = str(error)
-    code = CODE.search(text)
+    text = str(error).split(NOISE)[0]
+    found = CODE.search(text)
+    code = found.group(1) if found else ""
+    if TOO_LONG.search(text):
+        return unfit(url, "it is too long, or a name between its slashes is over 255 bytes")
     if isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError):
-        return refused(url, code.group(1) if code else type(error).__name__)
-    if code and REFUSALS.search(code.group(1)):
-        return refused(url, code.group(1))
-    if isinstance(error, raised.InvalidPathError) or "File name too long" in text:
-        why = "names in it are over 255 bytes" if "too long" in text else text
-        return ValueError(f"{_store(url)} cannot hold this key: {why}")
+        return refused(url, code or type(error).__name__)
+    if REFUSALS.search(code) or (not code and NO_BODY in text):
+        return refused(url, code or NO_BODY)
+    if url.startswith("s3:") and ENCRYPTION.search(ADDRESS.sub("", text)):
+        return unencrypted(url, code)
     if isinstance(error, raised.GenericError) and not url.startswith("file:"):
         return unreachable(url, text)
     return error
+
+
+def unfit(url: str, why: str) -> ValueError:
+    """The store cannot hold an object of that key."""
+    return ValueError(f"{_store(url)} cannot hold this key: {why}")
 
 
 def refused(url: str, why: str) -> PermissionError:
     """The store does not take the credentials, or there are none."""
     hint = CREDENTIALS.get(urlsplit(url).scheme, "the permissions of the folder")
     return PermissionError(f"{_store(url)} refuses access ({why}): set {hint}")
+
+
+def unencrypted(url: str, code: str) -> ValueError:
+    """The store does not encrypt or decrypt as it was told; its own words may show the key."""
+    return ValueError(
+        f"{_store(url)} does not take the encryption settings{f' ({code})' * bool(code)}: set "
+        "AWS_SERVER_SIDE_ENCRYPTION to AES256, to aws:kms with AWS_SSE_KMS_KEY_ID, or to sse-c "
+        "with 32 bytes in base64 in AWS_SSE_CUSTOMER_KEY_BASE64"
+    )
 
 
 def unreachable(url: str, why: str) -> ConnectionError:

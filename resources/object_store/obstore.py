@@ -5,6 +5,7 @@ are configured (clients.py), meaning of keys.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,12 +13,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from resources.object_store import ObjectInfo
-from resources.object_store.clients import clear_errors, open_client
+from resources.object_store.clients import attempts, clear_errors, open_client, served
+from resources.object_store.errors import unfit
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
 
 CHUNK_BYTES = 8 * 1024 * 1024
+KEY_BYTES = 1024
+"""What every store but the local folder takes."""
+CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
 class ObstoreObjectStore:
@@ -32,44 +37,46 @@ class ObstoreObjectStore:
         self._client = open_client(url)
 
     def objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Objects whose key begins with `prefix`, streamed."""
-        folder = prefix.rsplit("/", 1)[0] if "/" in prefix else ""
-        with clear_errors(self._url):
-            for batch in self._client.list(folder or None, chunk_size=1000):
-                for meta in batch:
-                    if str(meta["path"]).startswith(prefix):
-                        yield _info(meta)
+        """Objects whose key begins with `prefix`, streamed; a page that fails is asked for anew."""
+        after = ""
+        for attempt in attempts():
+            with attempt:
+                for item in self._listed(prefix, after):
+                    yield item
+                    after = item.key
 
     def prefixes(self) -> list[str]:
         """First-level prefixes, sorted."""
-        with clear_errors(self._url):
-            found = self._client.list_with_delimiter()["common_prefixes"]
+        found = served(self._url, self._client.list_with_delimiter)["common_prefixes"]
         return sorted(str(prefix) for prefix in found)
 
     def head(self, key: str) -> ObjectInfo:
         """What a listing says of one object; FileNotFoundError if there is none."""
-        with clear_errors(self._url):
-            return _info(self._client.head(key))
+        path = self._path(key)
+        return _info(served(self._url, lambda: self._client.head(path)))
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """The bytes of an object, or of one version of it; FileNotFoundError if there is none."""
-        with clear_errors(self._url):
-            options: GetOptions = {"version": version} if version else {}
-            return bytes(self._client.get(key, options=options).bytes())
+        path = self._path(key)
+        options: GetOptions = {"version": version} if version else {}
+        return served(self._url, lambda: bytes(self._client.get(path, options=options).bytes()))
 
     def download(self, key: str, path: Path) -> None:
         """Stream an object to a file, which appears whole or not at all."""
         with TemporaryDirectory(dir=path.parent) as folder:
             scratch = Path(folder) / "object"
-            with scratch.open("wb") as file:
-                for part in self._stream(key):
-                    file.write(part)
+
+            def fetch() -> None:
+                with scratch.open("wb") as file:
+                    file.writelines(self._stream(key))
+
+            served(self._url, fetch)
             scratch.replace(path)
 
     def put(self, key: str, data: bytes | Path) -> None:
         """Write an object atomically, from bytes or streamed from a file."""
-        with clear_errors(self._url):
-            self._client.put(key, data)
+        path = self._path(key)
+        served(self._url, lambda: self._client.put(path, data))
 
     def create(self, key: str, data: bytes) -> bool:
         """Write an object only if there is none; False if there was."""
@@ -77,7 +84,7 @@ class ObstoreObjectStore:
 
         with clear_errors(self._url):
             try:
-                self._client.put(key, data, mode="create")
+                self._client.put(self._path(key), data, mode="create")
             except AlreadyExistsError:
                 return False
         return True
@@ -88,15 +95,16 @@ class ObstoreObjectStore:
 
         with clear_errors(self._url):
             try:
-                self._client.put(key, data, mode={"e_tag": etag, "version": None})
+                self._client.put(self._path(key), data, mode={"e_tag": etag})
             except (PreconditionError, FileNotFoundError):
                 return False
         return True
 
     def delete(self, key: str) -> None:
         """Remove an object if it is there."""
-        with clear_errors(self._url), suppress(FileNotFoundError):
-            self._client.delete(key)
+        path = self._path(key)
+        with suppress(FileNotFoundError):
+            served(self._url, lambda: self._client.delete(path))
 
     def versions(self, key: str) -> list[ObjectInfo]:
         """The present version alone: of these stores the client lists no others."""
@@ -111,15 +119,41 @@ class ObstoreObjectStore:
 
     def sha256(self, key: str) -> str:
         """sha256 of the object's bytes, streamed."""
-        digest = hashlib.sha256()
-        for part in self._stream(key):
-            digest.update(part)
-        return digest.hexdigest()
+
+        def digest() -> str:
+            found = hashlib.sha256()
+            for part in self._stream(key):
+                found.update(part)
+            return found.hexdigest()
+
+        return served(self._url, digest)
+
+    def _path(self, key: str) -> str:
+        """The key, if the client leaves it as it is."""
+        if why := unaddressable(key):
+            raise unfit(self._url, f"{key!r} has {why}")
+        return key
+
+    def _listed(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
+        folder = prefix.rsplit("/", 1)[0] if "/" in prefix else ""
+        with clear_errors(self._url):
+            for batch in self._client.list(folder or None, offset=after or None, chunk_size=1000):
+                for meta in batch:
+                    if str(meta["path"]).startswith(prefix):
+                        yield _info(meta)
 
     def _stream(self, key: str) -> Iterator[memoryview]:
-        with clear_errors(self._url):
-            for part in self._client.get(key).stream(min_chunk_size=CHUNK_BYTES):
-                yield memoryview(part)
+        for part in self._client.get(self._path(key)).stream(min_chunk_size=CHUNK_BYTES):
+            yield memoryview(part)
+
+
+def unaddressable(key: str) -> str | None:
+    """What of a key the client would refuse or alter; None for a key it can address."""
+    if len(key.encode()) > KEY_BYTES:
+        return f"over {KEY_BYTES} bytes"
+    if not {"", ".", ".."}.isdisjoint(key.split("/")):
+        return "a part between slashes that is empty, `.` or `..`"
+    return "control characters" if CONTROL.search(key) else None
 
 
 def _info(meta: "ObjectMeta") -> ObjectInfo:

@@ -1,10 +1,12 @@
-"""S3: what obstore's client lacks, versions, through dagster-aws's S3 resource.
+"""S3: what obstore's client lacks, through dagster-aws's S3 resource.
 
-Here: listing and removing versions. Not here: reading and writing (obstore.py).
+Here: versions, and listing keys that obstore cannot address. Not here: the rest (obstore.py).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,7 +14,7 @@ from urllib.parse import urlsplit
 from resources.object_store import ObjectInfo
 from resources.object_store.clients import s3_place
 from resources.object_store.errors import refused, unreachable
-from resources.object_store.obstore import ObstoreObjectStore
+from resources.object_store.obstore import ObstoreObjectStore, unaddressable
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -28,40 +30,99 @@ class S3ObjectStore(ObstoreObjectStore):
         """Open `s3://bucket/prefix`."""
         super().__init__(url)
         parts = urlsplit(url)
-        self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
+        folder = parts.path.strip("/")
+        self._bucket, self._folder = parts.netloc, f"{folder}/" if folder else ""
+
+    def objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Objects whose key begins with `prefix`, streamed.
+
+        Other programs may have stored keys that obstore cannot address; they are left out, with a
+        warning. Its listing ends at the first of them, so the rest is listed without it.
+        """
+        from obstore.exceptions import InvalidPathError
+
+        last = ""
+        try:
+            for item in super().objects(prefix):
+                last = item.key
+                if item.size or self._there(item.key):
+                    yield item
+        except InvalidPathError:
+            yield from self._rest(prefix, last)
+
+    def prefixes(self) -> list[str]:
+        """First-level prefixes, sorted."""
+        from obstore.exceptions import InvalidPathError
+
+        try:
+            return super().prefixes()
+        except InvalidPathError:
+            pages = self._pages("list_objects_v2", "CommonPrefixes", "", Delimiter="/")
+            found = (str(item["Prefix"]).removeprefix(self._folder) for item in pages)
+            return sorted(name.removesuffix("/") for name in found)
 
     def versions(self, key: str) -> list[ObjectInfo]:
         """Every stored version of an object, newest first."""
-        found = [_version(key, item) for item in self._listed(key, "Versions")]
+        found = [
+            self._info(item) for item in self._exactly("list_object_versions", "Versions", key)
+        ]
         return sorted(found, key=lambda item: item.modified, reverse=True)
 
     def purge(self, key: str) -> None:
         """Remove an object with every version, deletion marker and unfinished upload of it."""
         self.delete(key)
-        listed = [*self._listed(key, "Versions"), *self._listed(key, "DeleteMarkers")]
+        kinds = ("Versions", "DeleteMarkers")
+        listed = [i for kind in kinds for i in self._exactly("list_object_versions", kind, key)]
         names = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in listed]
+        uploads = self._exactly("list_multipart_uploads", "Uploads", key)
         with self._clearly():
             for start in range(0, len(names), PAGE):
-                batch = {"Objects": names[start : start + PAGE], "Quiet": True}
-                answer = self._s3.delete_objects(Bucket=self._bucket, Delete=batch)
-                if failed := answer.get("Errors"):
-                    code, left = failed[0].get("Code"), len(failed)
-                    raise PermissionError(f"{left} versions of {key!r} cannot be removed: {code}")
-            for upload in self._uploads(key):
+                self._remove(names[start : start + PAGE])
+            for upload in uploads:
                 where = {"Bucket": self._bucket, "Key": upload["Key"]}
                 self._s3.abort_multipart_upload(**where, UploadId=upload["UploadId"])
 
-    def _listed(self, key: str, kind: str) -> list[dict[str, Any]]:
-        return self._pages("list_object_versions", kind, key)
+    def _remove(self, names: list[dict[str, str]]) -> None:
+        wanted = {"Objects": names, "Quiet": True}
+        answer = self._s3.delete_objects(Bucket=self._bucket, Delete=wanted)
+        if failed := answer.get("Errors"):
+            raise refused(self._url, f"{len(failed)} versions stay: {failed[0].get('Code')}")
 
-    def _uploads(self, key: str) -> list[dict[str, Any]]:
-        return self._pages("list_multipart_uploads", "Uploads", key)
+    def _there(self, key: str) -> bool:
+        """False of a marker that consoles make for a folder: obstore drops the slash it ends in."""
+        try:
+            return bool(self.head(key))
+        except FileNotFoundError:
+            return False
 
-    def _pages(self, call: str, kind: str, key: str) -> list[dict[str, Any]]:
-        whole = f"{self._prefix}/{key}" if self._prefix else key
+    def _rest(self, prefix: str, last: str) -> Iterator[ObjectInfo]:
+        after = self._folder + last if last else ""
+        for item in self._pages("list_objects_v2", "Contents", prefix, StartAfter=after):
+            info = self._info(item)
+            if not (why := unaddressable(info.key)):
+                yield info
+            elif info.size:
+                logging.getLogger(__name__).warning("%r is left out: it has %s", info.key, why)
+
+    def _exactly(self, call: str, kind: str, key: str) -> list[dict[str, Any]]:
+        return [item for item in self._pages(call, kind, key) if item["Key"] == self._folder + key]
+
+    def _pages(self, call: str, kind: str, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
         with self._clearly():
-            pages = self._s3.get_paginator(call).paginate(Bucket=self._bucket, Prefix=whole)
-            return [item for page in pages for item in page.get(kind, ()) if item["Key"] == whole]
+            paginator = self._s3.get_paginator(call)
+            for page in paginator.paginate(
+                Bucket=self._bucket, Prefix=self._folder + prefix, **more
+            ):
+                yield from page.get(kind, ())
+
+    def _info(self, item: dict[str, Any]) -> ObjectInfo:
+        return ObjectInfo(
+            str(item["Key"]).removeprefix(self._folder),
+            int(item["Size"]),
+            str(item["ETag"]),
+            item["LastModified"].astimezone(UTC),
+            str(item.get("VersionId", "")),
+        )
 
     @cached_property
     def _s3(self) -> "BaseClient":
@@ -80,8 +141,3 @@ class S3ObjectStore(ObstoreObjectStore):
             raise refused(self._url, str(error.response["Error"].get("Code"))) from None
         except BotoCoreError as error:
             raise unreachable(self._url, str(error)) from None
-
-
-def _version(key: str, item: dict[str, Any]) -> ObjectInfo:
-    version, etag = str(item["VersionId"]), str(item["ETag"])
-    return ObjectInfo(key, int(item["Size"]), etag, item["LastModified"], version)

@@ -6,14 +6,14 @@ Not here: the catalogs (iceberg.py), the clients (resources/object_store/clients
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
+from itertools import chain
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import fs
 
-from resources.object_store.clients import clear_errors, open_client
+from resources.object_store.clients import open_client, served
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -77,28 +77,29 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
     def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
         """Every file below a folder, at any depth; an object store has no folders to be missing."""
         bucket, _, prefix = selector.base_dir.partition("/")
-        with clear_errors(self._url):
-            return [
-                fs.FileInfo(
-                    f"{bucket}/{found['path']}",
-                    fs.FileType.File,
-                    size=found["size"],
-                    mtime=found["last_modified"],
-                )
-                for batch in self._client.list(prefix)
-                for found in batch
-            ]
+        listed = served(self._url, lambda: list(chain.from_iterable(self._client.list(prefix))))
+        return [
+            fs.FileInfo(
+                f"{bucket}/{found['path']}",
+                fs.FileType.File,
+                size=found["size"],
+                mtime=found["last_modified"],
+            )
+            for found in listed
+        ]
 
     def open_input_file(self, path: str) -> pa.NativeFile:
         """A file to read at any position; a small one is fetched whole."""
         from obstore import open_reader
 
-        with clear_errors(self._url):
+        def begin() -> tuple[int, Any]:
             begun = self._client.get(_key(path), options={"range": (0, WHOLE_BYTES)})
-            size = begun.meta["size"]
-            if size <= WHOLE_BYTES:
-                return pa.BufferReader(begun.bytes())
-            return pa.PythonFile(open_reader(self._client, _key(path), size=size), mode="r")
+            return begun.meta["size"], begun.bytes()
+
+        size, beginning = served(self._url, begin)
+        if size <= WHOLE_BYTES:
+            return pa.BufferReader(beginning)
+        return pa.PythonFile(open_reader(self._client, _key(path), size=size), mode="r")
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
         """A file to read from its beginning."""
@@ -110,15 +111,15 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
 
     def delete_file(self, path: str) -> None:
         """Remove a file."""
-        with clear_errors(self._url):
-            self._client.delete(_key(path))
+        served(self._url, lambda: self._client.delete(_key(path)))
 
     def _info(self, path: str) -> fs.FileInfo:
-        with clear_errors(self._url), suppress(FileNotFoundError):
-            found = self._client.head(_key(path))
-            kind, modified = fs.FileType.File, found["last_modified"]
-            return fs.FileInfo(path, kind, size=found["size"], mtime=modified)
-        return fs.FileInfo(path, fs.FileType.NotFound)
+        try:
+            found = served(self._url, lambda: self._client.head(_key(path)))
+        except FileNotFoundError:
+            return fs.FileInfo(path, fs.FileType.NotFound)
+        kind, modified = fs.FileType.File, found["last_modified"]
+        return fs.FileInfo(path, kind, size=found["size"], mtime=modified)
 
     def _absent(self, *_: Any) -> Any:
         raise NotImplementedError("Iceberg needs no folders, copies and appends")
@@ -139,11 +140,13 @@ class _Upload(SpooledTemporaryFile[bytes]):
         if self.closed:
             return
         try:
-            self.seek(0)
-            with clear_errors(self._url):
-                self._client.put(self._target, self)
+            served(self._url, self._send)
         finally:
             super().close()
+
+    def _send(self) -> None:
+        self.seek(0)
+        self._client.put(self._target, self)
 
 
 def _key(path: str) -> str:

@@ -6,10 +6,11 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.servers import free_ports
@@ -65,6 +66,8 @@ class FaultyProxy:
         finally:
             server.shutdown()
             server.server_close()
+            for connection in server.connections:
+                hang_up(connection)
 
 
 @contextmanager
@@ -76,9 +79,27 @@ def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
         yield proxy
 
 
+def hang_up(connection: socket.socket) -> None:
+    """End a connection as a crash would, not with a goodbye."""
+    with suppress(OSError):  # it may be closed already
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Remember who is connected: clients keep connections open."""
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients may go away."""
@@ -151,8 +172,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body.encode())
 
     def _reset(self) -> None:
-        """End the connection as a crash would, not with a goodbye."""
         self.wfile.flush()
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
         self.close_connection = True
+        hang_up(self.connection)
