@@ -1,7 +1,8 @@
 """Runs whose process was killed: Dagster has no launcher that could tell, so a tag does.
 
-Here: marking the runs of the command line, and ending those that no process works on any more.
-Not here: runs that the daemon launched; its run monitoring and retries see to them.
+Here: the mark of a run, and ending those that no process works on any more. What the daemon
+launched it then starts again.
+Not here: who marks: the command line, and the executor (marked_executor.py).
 """
 
 import socket
@@ -10,7 +11,8 @@ import dagster as dg
 import psutil
 
 TAG = "lakeloom/process"
-"""Run tag: host, process id and start time (seconds) of the process that executes the run."""
+"""Run tag: host, process id and start time (seconds) of the process that executes the run, and
+the run's id where that is known: a run started again begins with the tags of the dead one."""
 CLOCK_SECONDS = 1.0
 """How far two readings of one process's start time may lie apart."""
 UNFINISHED = (
@@ -22,10 +24,11 @@ UNFINISHED = (
 )
 
 
-def process_tag() -> dict[str, str]:
+def process_tag(run_id: str = "") -> dict[str, str]:
     """The tag of a run that this process executes itself."""
     process = psutil.Process()
-    return {TAG: f"{socket.gethostname()} {process.pid} {process.create_time()}"}
+    mark = f"{socket.gethostname()} {process.pid} {process.create_time()} {run_id}"
+    return {TAG: mark.strip()}
 
 
 def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
@@ -36,18 +39,20 @@ def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
     """
     ended = []
     for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED))):
-        if _is_dead(run.tags.get(TAG, "")):
+        if _is_dead(run):
             instance.report_run_failed(run, "The process that executed this run is gone.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             ended.append(run.run_id)
     return ended
 
 
-def _is_dead(tag: str) -> bool:
-    host, _, process = tag.partition(" ")
+def _is_dead(run: dg.DagsterRun) -> bool:
+    host, *process = run.tags.get(TAG, "").split(" ")
     if not process or host != socket.gethostname():
         return False
-    pid, started = process.split()
+    pid, started, *of_run = process
+    if of_run not in ([], [run.run_id]):
+        return False
     try:
         found = psutil.Process(int(pid)).create_time()
     except psutil.NoSuchProcess:

@@ -18,6 +18,7 @@ from platform_assets.embeddings import checks as embedding_checks
 from platform_assets.evaluation import assets as evaluation_assets
 from platform_assets.evaluation import checks as evaluation_checks
 from platform_assets.evaluation.quality_report import quality_report
+from platform_assets.marked_executor import marked_executor
 from platform_assets.queries import assets as query_assets
 from platform_assets.queries import checks as query_checks
 from platform_assets.raw_objects import assets as object_assets
@@ -94,7 +95,7 @@ def build_defs(
         sensors=[bucket_uploads, bucket_events, pretrained_encoders, automation],
         schedules=[weekly_training_pairs, weekly_training],
         resources={**build_resources(), **(resource_overrides or {})},
-        executor=dg.in_process_executor,
+        executor=marked_executor,
         loggers=loggers,
     )
 

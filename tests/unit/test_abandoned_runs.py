@@ -27,7 +27,14 @@ def test_only_runs_of_dead_processes_are_ended() -> None:
         dead = run({TAG: said.stdout.strip()})
         alive = run(process_tag())
         launched = run({})
+        # What the daemon starts again begins with the tags of the run that died.
+        again = run({TAG: f"{said.stdout.strip()} another-run"})
         assert end_abandoned(instance) == [dead]
-        statuses = {name: instance.get_run_by_id(name) for name in (dead, alive, launched)}
+        statuses = {name: instance.get_run_by_id(name) for name in (dead, alive, launched, again)}
         found = {name: each.status for name, each in statuses.items() if each}
-        assert found == {dead: dg.DagsterRunStatus.FAILURE, alive: started, launched: started}
+        assert found == {
+            dead: dg.DagsterRunStatus.FAILURE,
+            alive: started,
+            launched: started,
+            again: started,
+        }
