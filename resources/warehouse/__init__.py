@@ -5,8 +5,9 @@ Not here: the tables' meaning (the artefact folders in platform_assets).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
+from operator import add
 from typing import Protocol
 
 import pyarrow as pa
@@ -86,6 +87,20 @@ class Removed:
     files: int = 0
     """Data files and those of metadata."""
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction merged."""
+
+    partitions: int = 0
+    files_before: int = 0
+    files_after: int = 0
+    bytes: int = 0
+    """Of the files written."""
+
+    def __add__(self, other: "Compacted") -> "Compacted":
+        return Compacted(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +197,17 @@ class Warehouse(Protocol):
 
         Raises:
             RuntimeError: the store does not list a file that the table needs.
+        """
+        ...
+
+    def compact(self, table: TableSpec, target_bytes: int) -> Compacted:
+        """Merge small files of a partition where there are more than a few; the rows stay as is.
+
+        One commit for each scope. Readers keep the files that they are reading until those expire.
+
+        Args:
+            table: The table.
+            target_bytes: Size of a good file; one of half of it or more is not rewritten.
         """
         ...
 

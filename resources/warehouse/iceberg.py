@@ -4,15 +4,15 @@ Here: tables, scans and atomic replacement of groups of rows. Not here: what the
 """
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from resources.warehouse import Footprint, Known, Removed, Scope, TableSpec
+from resources.warehouse import Compacted, Footprint, Known, Removed, Scope, TableSpec
 from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, is_passing, patiently
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import DataScan, Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
     from tenacity import Retrying
+
+Done = TypeVar("Done")
 
 BUCKETS = 16
 PATIENCE_SECONDS = 300
@@ -115,11 +117,7 @@ class IcebergWarehouse:
         """Expire snapshots and delete every file that none of the remaining ones needs."""
         from resources.warehouse.iceberg_maintenance import expire
 
-        removed = Removed()
-        for attempt in _until_nobody_interferes():
-            with attempt:
-                removed = expire(self._table(table), keep, older_than)
-        return removed
+        return self._committed(table, partial(expire, keep=keep, older_than=older_than))
 
     def remove_orphans(self, table: TableSpec, older_than: datetime) -> Removed:
         """Delete files that no snapshot needs, as crashes and lost races leave them."""
@@ -127,11 +125,26 @@ class IcebergWarehouse:
 
         return remove_orphans(self._table(table), older_than)
 
+    def compact(self, table: TableSpec, target_bytes: int) -> Compacted:
+        """Merge small files of a partition where there are more than a few; the rows stay as is."""
+        from resources.warehouse.iceberg_compaction import compact, scopes
+
+        done = Compacted()
+        for values in scopes(self._table(table), len(table.scope)):
+            scope = _filter(dict(zip(table.scope, values, strict=True)), table.group, None)
+            again = partial(compact, scope=scope, target_bytes=target_bytes)
+            done += self._committed(table, again)
+        return done
+
     def footprint(self, table: TableSpec) -> Footprint:
         """What the table takes up now."""
         from resources.warehouse.iceberg_maintenance import footprint
 
         return footprint(self._table(table))
+
+    def _committed(self, table: TableSpec, work: Callable[["Table"], Done]) -> Done:
+        """Work that commits, done again on what is there then if somebody else was first."""
+        return _until_nobody_interferes()(lambda: work(self._table(table)))
 
     def _table(self, table: TableSpec) -> "Table":
         from pyiceberg.exceptions import NoSuchTableError

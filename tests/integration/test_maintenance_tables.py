@@ -1,4 +1,4 @@
-"""Expiry and orphans on real stores: a folder, S3, and S3 behind a REST catalog."""
+"""Expiry, orphans and compaction on real stores: a folder, S3, and S3 behind a REST catalog."""
 
 import time
 from collections.abc import Callable
@@ -190,3 +190,48 @@ def test_orphans_stay_where_the_listing_cannot_be_believed(
         notes.warehouse.remove_orphans(notes.table, now() + HOUR)
     monkeypatch.undo()
     assert notes.warehouse.remove_orphans(notes.table, now() + HOUR).files == 1
+
+
+TARGET = 64 * 1024 * 1024
+
+
+def test_compaction_merges_small_files_and_keeps_the_rows(notes: Notes) -> None:
+    notes.write("elsewhere", "other", corpus="d")
+    pages = in_one_bucket(notes, 6)
+    for page in pages:
+        before = notes.write(page, f"text of {page}")
+    planned = notes.iceberg().scan(row_filter="corpus == 'c'")
+    digest = OwnRows(notes.warehouse, notes.table, SCOPE).digest()
+    done = notes.warehouse.compact(notes.table, TARGET)
+    assert (done.partitions, done.files_before, done.files_after) == (1, 6, 1)
+    assert done.bytes > 0
+    assert notes.warehouse.footprint(notes.table).data_files == 2
+    assert OwnRows(notes.warehouse, notes.table, SCOPE).digest() == digest
+    assert notes.texts() == notes.texts(before) == sorted(f"text of {page}" for page in pages)
+    assert planned.to_arrow().num_rows == 6, "a reader in flight goes on"
+    after = notes.warehouse.snapshot(notes.table)
+    assert notes.warehouse.compact(notes.table, TARGET).files_before == 0
+    assert notes.warehouse.snapshot(notes.table) == after, "nothing to merge is no commit"
+    notes.write(pages[0], "changed")
+    assert "changed" in notes.texts()
+
+
+def test_what_is_well_sized_or_few_is_not_rewritten(notes: Notes) -> None:
+    first, second, *rest = in_one_bucket(notes, 5)
+    notes.write(first, "one")
+    notes.write(second, "two")
+    assert notes.warehouse.compact(notes.table, TARGET).files_before == 0
+    for page in rest:
+        notes.write(page, "more")
+    [size, *_] = sorted(
+        task.file.file_size_in_bytes for task in notes.iceberg().scan().plan_files()
+    )
+    assert notes.warehouse.compact(notes.table, size).files_before == 0
+    done = notes.warehouse.compact(notes.table, 3 * size + 300)
+    assert (done.files_before, done.files_after) == (3, 1), "more would not fit, two are few"
+
+
+def in_one_bucket(notes: Notes, count: int) -> list[str]:
+    """Pages whose rows share a partition."""
+    pages = (f"page{n}" for n in range(1000))
+    return [page for page in pages if notes.warehouse.bucket(page) == 3][:count]

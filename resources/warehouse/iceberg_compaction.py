@@ -1,0 +1,94 @@
+"""Compaction of an Iceberg table: the small files of a partition become one.
+
+Each update adds a small file to its bucket, and a scan opens every file. pyiceberg 0.12 has no
+compaction.
+
+Here: which files are merged, and the commit that does it, one attempt. Not here: expiry of what
+was replaced (iceberg_maintenance.py), who tries again (iceberg.py).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from resources.warehouse import Compacted
+
+if TYPE_CHECKING:
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import FileScanTask, Table
+
+FEW = 2
+"""Small files of a partition that may stay."""
+SMALL = 0.5
+"""Share of the target size below which a file is small."""
+
+Bins = Sequence[Sequence["FileScanTask"]]
+"""Files to be merged, each group into one."""
+
+
+def compact(iceberg: "Table", scope: "BooleanExpression", target_bytes: int) -> Compacted:
+    """Merge the small files of the partitions in `scope` in one commit; none if there are few.
+
+    Rows that others commit meanwhile are not touched. If they replace a file that is being merged,
+    or add rows in the scope, the commit fails.
+
+    Raises:
+        CommitFailedException, ValidationException: somebody else was first.
+    """
+    tasks = iceberg.scan(row_filter=scope).plan_files()
+    bins = list(_bins(list(tasks), target_bytes))
+    if not bins:
+        return Compacted()
+    merged = [file for tasks in bins for file in _merged(iceberg, tasks)]
+    with (
+        iceberg.transaction() as transaction,
+        transaction.update_snapshot().overwrite() as overwrite,
+    ):
+        overwrite.delete_by_predicate(scope)  # what others may not have changed meanwhile
+        for task in (task for tasks in bins for task in tasks):
+            overwrite.delete_data_file(task.file)
+        for file in merged:
+            overwrite.append_data_file(file)
+    return Compacted(
+        partitions=len({tuple(_partition(tasks[0])) for tasks in bins}),
+        files_before=sum(map(len, bins)),
+        files_after=len(merged),
+        bytes=sum(file.file_size_in_bytes for file in merged),
+    )
+
+
+def scopes(iceberg: "Table", columns: int) -> list[tuple[str, ...]]:
+    """Values of the first `columns` partition columns of every partition there is, sorted."""
+    tasks = iceberg.scan().plan_files()
+    return sorted({tuple(map(str, _partition(task)[:columns])) for task in tasks})
+
+
+def _bins(tasks: Sequence["FileScanTask"], target_bytes: int) -> Iterator[list["FileScanTask"]]:
+    """Small files of each partition, packed up to the target size."""
+    from pyiceberg.utils.bin_packing import ListPacker
+
+    partitions: dict[tuple[object, ...], list[FileScanTask]] = defaultdict(list)
+    for task in tasks:
+        if task.file.file_size_in_bytes < SMALL * target_bytes:
+            partitions[(task.file.spec_id, *_partition(task))].append(task)
+    packer: ListPacker[FileScanTask] = ListPacker(target_bytes, lookback=1, largest_bin_first=False)
+    for small in partitions.values():
+        for packed in packer.pack(small, lambda task: task.file.file_size_in_bytes):
+            if len(packed) > FEW:
+                yield packed
+
+
+def _partition(task: "FileScanTask") -> list[object]:
+    partition = task.file.partition
+    return [partition[position] for position in range(len(partition))]
+
+
+def _merged(iceberg: "Table", tasks: Sequence["FileScanTask"]) -> list["DataFile"]:
+    """Write the rows of some files of one partition anew."""
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+
+    metadata = iceberg.metadata
+    scan = ArrowScan(metadata, iceberg.io, iceberg.schema(), AlwaysTrue())
+    return list(_dataframe_to_data_files(metadata, scan.to_table(tasks), iceberg.io))
