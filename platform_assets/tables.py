@@ -23,7 +23,7 @@ class OwnRows:
         self._warehouse = warehouse
         self._scope = scope
         columns = [table.group, table.key, "fingerprint", "digest"]
-        self._head = warehouse.snapshot(table)
+        self._head = warehouse.snapshot(table)  # None from then on that somebody else commits
         rows = warehouse.scan(table, scope, list(dict.fromkeys(columns)), snapshot=self._head)
         self._groups: dict[str, dict[str, tuple[str, str]]] = {}
         self._doubled: set[str] = set()

@@ -88,9 +88,9 @@ class VectorsSpy(_Spy):
 
 
 class WarehouseSpy(_Spy):
-    def replace(self, table: TableSpec, *args: Any) -> str:
+    def replace(self, table: TableSpec, *args: Any) -> str | None:
         self.calls.commits.append(table.name)
-        snapshot: str = self.real.replace(table, *args)
+        snapshot: str | None = self.real.replace(table, *args)
         return snapshot
 
 

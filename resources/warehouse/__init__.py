@@ -108,8 +108,8 @@ class Warehouse(Protocol):
         groups: Iterable[str],
         rows: pa.Table,
         known: Known | None = None,
-    ) -> str:
-        """In one commit: remove the rows of `groups` in `scope`, add `rows`; returns the snapshot.
+    ) -> str | None:
+        """In one commit: remove the rows of `groups` in `scope`, add `rows`.
 
         Only the buckets that hold one of the groups are rewritten. Other writers may commit at the
         same time: of one group, the rows of the last one stand.
@@ -120,6 +120,10 @@ class Warehouse(Protocol):
             groups: Groups to clear; those of `rows` are to be among them.
             rows: Rows of those groups, all columns of the table.
             known: Spares a search for groups that have no rows.
+
+        Returns:
+            The snapshot, if it differs from that of `known` by this commit alone; None if another
+            writer came between, so that what was read of the scope may no longer hold.
         """
         ...
 

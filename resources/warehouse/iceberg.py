@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.table import DataScan, Table, Transaction
+    from pyiceberg.table.metadata import TableMetadata
     from tenacity import Retrying
 
 NAMESPACE = "lakeloom"
@@ -75,7 +76,7 @@ class IcebergWarehouse:
         groups: Iterable[str],
         rows: pa.Table,
         known: Known | None = None,
-    ) -> str:
+    ) -> str | None:
         """In one commit: remove the rows of `groups` in `scope`, add `rows`.
 
         A commit that meets another writer's rows of these groups is done again on what is there
@@ -86,6 +87,7 @@ class IcebergWarehouse:
         for attempt in _until_nobody_interferes():
             with attempt:
                 iceberg = self._table(table)
+                before = iceberg.metadata
                 unmoved = known is not None and known.snapshot == _head(iceberg)
                 present = groups.intersection(known.groups) if known and unmoved else groups
                 with iceberg.transaction() as transaction:
@@ -95,7 +97,9 @@ class IcebergWarehouse:
                         _delete(transaction, _filter(scope, table.group, present))
                     if added.num_rows:
                         transaction.append(added)
-        return self.snapshot(table) or ""
+                    made = _snapshots(transaction.table_metadata) - _snapshots(before)
+        base = _parent(iceberg.metadata, made)
+        return _head(iceberg) if known and base == known.snapshot else None
 
     def bucket(self, group: str) -> int:
         """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
@@ -150,6 +154,19 @@ class IcebergWarehouse:
 def _head(iceberg: "Table") -> str | None:
     current = iceberg.current_snapshot()
     return str(current.snapshot_id) if current else None
+
+
+def _snapshots(metadata: "TableMetadata") -> set[int]:
+    return {snapshot.snapshot_id for snapshot in metadata.snapshots}
+
+
+def _parent(metadata: "TableMetadata", made: Collection[int]) -> str | None:
+    """The snapshot that a commit, which made some snapshots, was put upon in the end."""
+    parent = metadata.current_snapshot_id
+    while parent in made:
+        snapshot = metadata.snapshot_by_id(parent)
+        parent = snapshot.parent_snapshot_id if snapshot else None
+    return None if parent is None else str(parent)
 
 
 def _claim(transaction: "Transaction", rows: "BooleanExpression") -> None:

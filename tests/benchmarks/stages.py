@@ -87,10 +87,10 @@ class TimedWarehouse:
 
     def replace(
         self, table: TableSpec, scope: Scope, groups: Any, rows: pa.Table, *more: Any
-    ) -> str:
+    ) -> str | None:
         with self._watch.measure(self._stage):
             self._stage.count += rows.num_rows
-            snapshot: str = self._real.replace(table, scope, groups, rows, *more)
+            snapshot: str | None = self._real.replace(table, scope, groups, rows, *more)
         return snapshot
 
 

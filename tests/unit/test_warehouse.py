@@ -111,6 +111,15 @@ def test_two_runs_that_add_the_same_group_leave_it_once(warehouse: IcebergWareho
     assert stored(warehouse) == ["one", "two"]
 
 
+def test_a_run_knows_when_another_one_came_between(warehouse: IcebergWarehouse) -> None:
+    one_bucket = [page for n in range(99) if warehouse.bucket(page := f"{n}") == 3][:2]
+    first, second = (OwnRows(warehouse, NOTES, SCOPE) for _ in range(2))
+    first.replace([], rows_of(NOTES, [row for page in one_bucket for row in notes(page, page)]))
+    second.replace(["p"], rows_of(NOTES, notes("p", "p")))
+    second.replace(one_bucket[:1], rows_of(NOTES, notes(one_bucket[0], one_bucket[0])))
+    assert stored(warehouse) == sorted([*one_bucket, "p"])
+
+
 def test_rows_that_stand_twice_are_computed_again(warehouse: IcebergWarehouse) -> None:
     own = OwnRows(warehouse, NOTES, SCOPE)
     own.replace([], rows_of(NOTES, notes("p", "one")))
