@@ -95,10 +95,9 @@ def _obstore(url: str, _: Settings) -> Any:
 
 
 def _sql_catalog(url: str, settings: Settings) -> Any:
-    from resources.warehouse.iceberg import IcebergWarehouse, open_sql_catalog
+    from resources.warehouse.iceberg import IcebergWarehouse
+    from resources.warehouse.sql_catalog import open_sql_catalog
 
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     return IcebergWarehouse(open_sql_catalog(url, f"{settings.lake}/_lakeloom/warehouse"))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from resources.warehouse import Known, Scope, TableSpec
+from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, is_passing, patiently
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
     from tenacity import Retrying
 
-NAMESPACE = "lakeloom"
 BUCKETS = 16
 PATIENCE_SECONDS = 300
 """How long a commit is tried again while other writers are first."""
@@ -84,21 +84,17 @@ class IcebergWarehouse:
         """
         groups = set(groups)
         added = rows.select(table.schema.names).cast(table.schema)
-        for attempt in _until_nobody_interferes():
-            with attempt:
-                iceberg = self._table(table)
-                before = iceberg.metadata
-                unmoved = known is not None and known.snapshot == _head(iceberg)
-                present = groups.intersection(known.groups) if known and unmoved else groups
-                with iceberg.transaction() as transaction:
-                    if groups:
-                        _claim(transaction, _filter(scope, table.group, groups))
-                    if present:
-                        _delete(transaction, _filter(scope, table.group, present))
-                    if added.num_rows:
-                        transaction.append(added)
-                    made = _snapshots(transaction.table_metadata) - _snapshots(before)
-        base = _parent(iceberg.metadata, made)
+        with clear_errors(self._catalog.properties):
+            for attempt in _until_nobody_interferes():
+                with attempt:
+                    iceberg = self._table(table)
+                    unmoved = known is not None and known.snapshot == _head(iceberg)
+                    present = groups.intersection(known.groups) if known and unmoved else groups
+                    claimed, removed = (
+                        _filter(scope, table.group, each) if each else None
+                        for each in (groups, present)
+                    )
+                    base = _commit(iceberg, claimed, removed, added)
         return _head(iceberg) if known and base == known.snapshot else None
 
     def bucket(self, group: str) -> int:
@@ -112,10 +108,14 @@ class IcebergWarehouse:
         from pyiceberg.exceptions import NoSuchTableError
 
         identifier = f"{NAMESPACE}.{table.name}"
-        try:
-            return self._catalog.load_table(identifier)
-        except NoSuchTableError:
-            return self._create(identifier, table)
+
+        def loaded() -> "Table":
+            try:
+                return self._catalog.load_table(identifier)
+            except NoSuchTableError:
+                return self._create(identifier, table)
+
+        return patiently(loaded, self._catalog.properties)
 
     def _create(self, identifier: str, table: TableSpec) -> "Table":
         """Create a table with its partitions in one commit; another run may have been first."""
@@ -156,14 +156,33 @@ def _head(iceberg: "Table") -> str | None:
     return str(current.snapshot_id) if current else None
 
 
+def _commit(
+    iceberg: "Table",
+    claimed: "BooleanExpression | None",
+    removed: "BooleanExpression | None",
+    added: pa.Table,
+) -> str | None:
+    """Commit a removal and an addition; returns the snapshot they were put upon in the end."""
+    before = _snapshots(iceberg.metadata)
+    with iceberg.transaction() as transaction:
+        if claimed:
+            _claim(transaction, claimed)
+        if removed:
+            _delete(transaction, removed)
+        if added.num_rows:
+            transaction.append(added)
+        made = _snapshots(transaction.table_metadata) - before
+    return _parent(iceberg.metadata, made)
+
+
 def _snapshots(metadata: "TableMetadata") -> set[int]:
     return {snapshot.snapshot_id for snapshot in metadata.snapshots}
 
 
 def _parent(metadata: "TableMetadata", made: Collection[int]) -> str | None:
-    """The snapshot that a commit, which made some snapshots, was put upon in the end."""
+    """The snapshot under those that a commit made: pyiceberg moves them if another was first."""
     parent = metadata.current_snapshot_id
-    while parent in made:
+    while parent is not None and parent in made:
         snapshot = metadata.snapshot_by_id(parent)
         parent = snapshot.parent_snapshot_id if snapshot else None
     return None if parent is None else str(parent)
@@ -182,21 +201,24 @@ def _delete(transaction: "Transaction", rows: "BooleanExpression") -> None:
 
 
 def _until_nobody_interferes() -> "Retrying":
-    """Attempts at a commit, for as long as other writers are first.
+    """Attempts at a commit, for as long as other writers are first or the catalog breaks off.
 
+    A commit of which nobody knows whether it was made is made again: it replaces its own rows.
     pyiceberg 0.12 also reports a conflict where there is none ("Missing required files to delete"),
     about once in a thousand overwrites: threads share one evaluator of manifests.
     """
     from pyiceberg.exceptions import CommitFailedException, ValidationException
     from tenacity import (
         Retrying,
+        retry_if_exception,
         retry_if_exception_type,
         stop_after_delay,
         wait_random_exponential,
     )
 
+    conflict = retry_if_exception_type((CommitFailedException, ValidationException))
     return Retrying(
-        retry=retry_if_exception_type((CommitFailedException, ValidationException)),
+        retry=conflict | retry_if_exception(is_passing),
         wait=wait_random_exponential(multiplier=0.1, max=5),
         stop=stop_after_delay(PATIENCE_SECONDS),
         reraise=True,
@@ -218,25 +240,3 @@ def _filter(
         terms.append(typed.In(group, set(groups)))
     everything: BooleanExpression = expressions.AlwaysTrue()
     return reduce(typed.And, terms, everything)
-
-
-def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
-    """A catalog in SQLite or Postgres whose tables lie under the `warehouse` location."""
-    from pyiceberg.catalog.sql import SqlCatalog
-    from sqlalchemy.exc import DBAPIError
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
-
-    from resources.warehouse.object_io import file_properties
-
-    # Of several processes that open a new catalog at once, all but one fail to make its tables.
-    again = retry_if_exception_type(DBAPIError)
-    attempts = Retrying(
-        retry=again, stop=stop_after_attempt(5), wait=wait_random(0, 1), reraise=True
-    )
-
-    def opened() -> "Catalog":
-        catalog = SqlCatalog(NAMESPACE, uri=uri, warehouse=warehouse, **file_properties(warehouse))
-        catalog.create_namespace_if_not_exists(NAMESPACE)
-        return catalog
-
-    return attempts(opened)
