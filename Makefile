@@ -41,6 +41,10 @@ ui: $(VENV)/.core ## Open Dagster's UI on the same state
 test: $(VENV)/.dev ## Prove it: the whole test suite
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+.PHONY: test-writers
+test-writers: $(VENV)/.dev ## A thousand commits by four racing processes, on each catalog
+	@LAKELOOM_TEST_COMMITS=1000 $(BIN)/python -m pytest -q tests/integration/test_two_writers.py
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

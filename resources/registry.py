@@ -114,6 +114,20 @@ def _sql_catalog(url: str, settings: Settings) -> Any:
     return IcebergWarehouse(open_sql_catalog(url, f"{settings.lake}/_lakeloom/warehouse"))
 
 
+def _rest_catalog(url: str, _: Settings) -> Any:
+    from resources.warehouse.iceberg import IcebergWarehouse
+    from resources.warehouse.rest_catalog import open_rest_catalog
+
+    return IcebergWarehouse(open_rest_catalog(url))
+
+
+def _glue_catalog(url: str, settings: Settings) -> Any:
+    from resources.warehouse.glue_catalog import open_glue_catalog
+    from resources.warehouse.iceberg import IcebergWarehouse
+
+    return IcebergWarehouse(open_glue_catalog(url, f"{settings.lake}/_lakeloom/warehouse"))
+
+
 def _qdrant_edge(url: str, _: Settings) -> Any:
     from resources.vector_store.qdrant_edge import EdgeStore
 
@@ -171,7 +185,11 @@ def _webhook(_: str, settings: Settings) -> Any:
 
 SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "lake": {"file": _folder, "s3": _s3, "gs": _obstore, "az": _obstore},
-    "catalog": dict.fromkeys(("sqlite", "postgresql"), _sql_catalog),
+    "catalog": {
+        **dict.fromkeys(("sqlite", "postgresql"), _sql_catalog),
+        **dict.fromkeys(("http", "https"), _rest_catalog),
+        "glue": _glue_catalog,
+    },
     "vectors": {"edge": _qdrant_edge, "http": _qdrant_server, "https": _qdrant_server},
     "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),
     "engine": {"local": _local_parser},

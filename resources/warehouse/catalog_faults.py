@@ -29,7 +29,11 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 """What databases say when another attempt may do; they have no code for it when one connects."""
-_REFUSING = re.compile("authentication failed|no password|permission denied|28[0P]", re.IGNORECASE)
+_REFUSING = re.compile(
+    "authentication failed|no password|permission denied|AccessDenied|UnrecognizedClient"
+    "|InvalidClientToken|SignatureDoesNotMatch|ExpiredToken|Unable to locate credentials",
+    re.IGNORECASE,
+)
 
 Answer = TypeVar("Answer")
 _log = logging.getLogger(__name__)
@@ -56,7 +60,7 @@ def patiently(call: Callable[[], Answer], properties: Mapping[str, str]) -> Answ
 
     def say(state: RetryCallState) -> None:
         if state.attempt_number == 1:
-            _log.warning("%s does not answer; it is asked again for a while", _named(properties))
+            _log.warning("%s does not answer and is asked again for a while", VARIABLE)
 
     attempts = Retrying(
         retry=retry_if_exception(is_passing),
@@ -82,6 +86,7 @@ def clear_errors(properties: Mapping[str, str]) -> Iterator[None]:
 
 def is_passing(error: BaseException) -> bool:
     """Whether a catalog that is down, restarting or overloaded may have caused an error."""
+    from botocore.exceptions import HTTPClientError
     from pyiceberg.exceptions import (
         CommitStateUnknownException,
         ServerError,
@@ -95,28 +100,42 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or bool(_PASSING.search(str(error.orig)))
     overloaded = ServerError | ServiceUnavailableError | TooManyRequestsError
-    return isinstance(error, overloaded | CommitStateUnknownException | NoConnectionError | Timeout)
+    silent = NoConnectionError | Timeout | HTTPClientError | CommitStateUnknownException
+    return isinstance(error, overloaded | silent)
 
 
 def _explained(error: Exception, properties: Mapping[str, str]) -> Exception | None:
     """The built-in error for one of a catalog; None for what is not about the catalog itself."""
-    from pyiceberg.exceptions import ForbiddenError, OAuthError, RESTError, UnauthorizedError
+    from botocore.exceptions import BotoCoreError, ClientError
+    from pyiceberg.exceptions import RESTError
     from sqlalchemy.exc import DBAPIError
 
-    named, why = _named(properties), _scrubbed(error, properties)
+    if not isinstance(error, DBAPIError | RESTError | BotoCoreError | ClientError | OSError):
+        return None
+    told = f"the catalog {VARIABLE}={redacted(properties['uri'])}"
+    why = _scrubbed(error, properties)
     if is_passing(error):
-        return ConnectionError(f"{named} does not answer: {why}")
+        return ConnectionError(f"{told} does not answer: {why}")
+    if isinstance(error, OSError):
+        return None
+    if hint := _hint(error):
+        return PermissionError(f"{told} refuses access ({why}): set {hint}")
+    return ConnectionError(f"{told} does not serve: {why}")
+
+
+def _hint(error: Exception) -> str | None:
+    """What to set where a catalog does not take the credentials."""
+    from botocore.exceptions import ClientError, NoCredentialsError
+    from pyiceberg.exceptions import ForbiddenError, OAuthError, UnauthorizedError
+    from sqlalchemy.exc import DBAPIError
+
     if isinstance(error, OAuthError | UnauthorizedError | ForbiddenError):
-        return PermissionError(f"{named} refuses access ({why}): set {CREDENTIAL}")
+        return f"{CREDENTIAL} to CLIENT:SECRET"
     if isinstance(error, DBAPIError) and _REFUSING.search(str(error.orig)):
-        return PermissionError(f"{named} refuses access ({why}): mend its user and password")
-    if isinstance(error, RESTError | DBAPIError):
-        return ConnectionError(f"{named} does not serve: {why}")
+        return f"{VARIABLE} to a URL with the right user and password"
+    if isinstance(error, ClientError | NoCredentialsError) and _REFUSING.search(str(error)):
+        return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     return None
-
-
-def _named(properties: Mapping[str, str]) -> str:
-    return f"the catalog {VARIABLE}={redacted(properties['uri'])}"
 
 
 def _scrubbed(error: Exception, properties: Mapping[str, str]) -> str:

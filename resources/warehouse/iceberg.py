@@ -171,11 +171,12 @@ class IcebergWarehouse:
             self._catalog.create_table_transaction(
                 identifier, table.schema, properties=properties
             ) as transaction,
-            transaction.update_spec() as spec,
         ):
-            for column in table.scope:
-                spec.add_field(column, IdentityTransform(), column)
-            spec.add_field(table.group, BucketTransform(BUCKETS), f"{table.group}_bucket")
+            if transaction.table_metadata.spec().is_unpartitioned():  # SeaweedFS shows theirs
+                with transaction.update_spec() as spec:
+                    for column in table.scope:
+                        spec.add_field(column, IdentityTransform(), column)
+                    spec.add_field(table.group, BucketTransform(BUCKETS), f"{table.group}_bucket")
         return self._catalog.load_table(identifier)
 
     def _scan(

@@ -3,6 +3,7 @@
 Here: opening one. Its tables lie in the lake. Not here: tables and commits (iceberg.py).
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,11 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
     )
 
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # SQLite says it better
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         uri = f"{uri}?timeout={LOCK_SECONDS}"
-    properties = {"uri": uri, "warehouse": warehouse, "pool_pre_ping": "true"}
-    properties |= file_properties(warehouse)
+    place = {"uri": uri, "warehouse": warehouse, "pool_pre_ping": "true"}
+    properties = place | file_properties(warehouse)
 
     def opened() -> "Catalog":
         catalog = SqlCatalog(NAMESPACE, **properties)

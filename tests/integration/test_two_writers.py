@@ -1,15 +1,18 @@
 """Several processes commit to the same tables at once: no row is lost, none stands twice."""
 
 import multiprocessing
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from platform_assets.tables import OwnRows, rows_of
+from resources.registry import connect_warehouse
+from resources.settings import Settings
 from resources.warehouse import TableSpec
-from resources.warehouse.iceberg import IcebergWarehouse
-from resources.warehouse.sql_catalog import open_sql_catalog
+from tests.catalogs import CATALOGS, catalog_env
 
 NOTES = TableSpec.of(
     "notes",
@@ -19,34 +22,52 @@ NOTES = TableSpec.of(
     key="note",
     content=("text",),
 )
-WRITERS, PAGES = 4, 6
+COMMITS = int(os.environ.get("LAKELOOM_TEST_COMMITS", "24"))
+"""Of all writers together; `make test-writers` makes a thousand."""
 
 
-def opened(folder: Path) -> IcebergWarehouse:
-    catalog = open_sql_catalog(f"sqlite:///{folder}/catalog.db", f"file://{folder}/warehouse")
-    return IcebergWarehouse(catalog)
+@pytest.fixture(params=CATALOGS)
+def _catalog(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKELOOM_HOME", str(tmp_path))
+    for name, value in catalog_env(request.param, request).items():
+        monkeypatch.setenv(name, value)
 
 
-def write(folder: Path, corpus: str) -> None:
-    warehouse = opened(folder)
-    for page in range(PAGES):
+def write(corpus: str, pages: Sequence[str]) -> None:
+    own = OwnRows(connect_warehouse(Settings.from_env()), NOTES, {"corpus": corpus})
+    for page in pages:
         rows = [
-            {"page": f"{page}", "note": f"{page}-{n}", "text": "x", "fingerprint": "f"}
-            for n in range(2)
+            {"page": page, "note": f"{page}-{n}", "text": "x", "fingerprint": "f"} for n in range(2)
         ]
-        own = OwnRows(warehouse, NOTES, {"corpus": corpus})
-        own.replace([f"{page}"], rows_of(NOTES, rows))
+        own.replace([page], rows_of(NOTES, rows))
 
 
-@pytest.mark.parametrize("corpora", [("same",) * WRITERS, ("a", "b", "c", "d")], ids=["one", "own"])
-def test_rows_of_racing_processes_stand_once(tmp_path: Path, corpora: tuple[str, ...]) -> None:
+def race(*writers: tuple[str, Sequence[str]]) -> None:
+    """Let writers begin at once, each a process with a corpus and its pages."""
     start = multiprocessing.get_context("spawn").Process
-    writers = [start(target=write, args=(tmp_path, corpus)) for corpus in corpora]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * WRITERS
-    for corpus in set(corpora):
-        notes = opened(tmp_path).scan(NOTES, {"corpus": corpus}, ["note"])["note"].to_pylist()
-        assert sorted(notes) == sorted(f"{page}-{n}" for page in range(PAGES) for n in range(2))
+    processes = [start(target=write, args=writer) for writer in writers]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * len(writers)
+
+
+def stored(corpus: str) -> list[str]:
+    warehouse = connect_warehouse(Settings.from_env())
+    notes: list[str] = warehouse.scan(NOTES, {"corpus": corpus}, ["note"])["note"].to_pylist()
+    return sorted(notes)
+
+
+def expected(pages: Sequence[str]) -> list[str]:
+    return sorted(f"{page}-{n}" for page in pages for n in range(2))
+
+
+@pytest.mark.usefixtures("_catalog")
+def test_two_runs_for_one_corpus_and_two_for_others_at_once() -> None:
+    pages = [f"{page}" for page in range(COMMITS // 4)]
+    race(*((corpus, pages) for corpus in ("same", "same", "a", "b")))
+    for corpus in ("same", "a", "b"):
+        assert stored(corpus) == expected(pages)
