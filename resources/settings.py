@@ -44,6 +44,11 @@ class Settings:
         env = os.environ if env is None else env
         default_home = Path(__file__).resolve().parent.parent / ".lakeloom"
         home = Path(env.get("LAKELOOM_HOME") or default_home).expanduser().absolute()
+        if unfit := sorted(set("#?%") & set(str(home))):
+            raise ValueError(
+                f"the folder {home} holds {' '.join(unfit)}, which mean something else in URLs: "
+                "set LAKELOOM_HOME to another folder"
+            )
         defaults = {
             "lake": f"file://{home}/lake",
             "catalog": f"sqlite:///{home}/catalog.db",

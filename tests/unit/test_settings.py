@@ -16,6 +16,13 @@ def test_every_layer_has_a_default_that_needs_no_server(tmp_path: Path) -> None:
         assert scheme not in ("http", "https")
 
 
+@pytest.mark.parametrize("name", ["c#", "a?b", "a%41"])
+def test_a_home_that_no_url_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="set LAKELOOM_HOME to another folder"):
+        Settings.from_env({"LAKELOOM_HOME": str(tmp_path / name)})
+    assert "a b" in Settings.from_env({"LAKELOOM_HOME": str(tmp_path / "a b")}).lake
+
+
 def test_a_variable_picks_the_system() -> None:
     assert Settings.from_env({"LAKELOOM_LAKE": "s3://bucket"}).lake == "s3://bucket"
 
