@@ -39,19 +39,25 @@ def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
     """
     ended = []
     for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED))):
-        if _is_dead(run):
+        if is_dead(run.tags.get(TAG, ""), run.run_id):
             instance.report_run_failed(run, "The process that executed this run is gone.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             ended.append(run.run_id)
     return ended
 
 
-def _is_dead(run: dg.DagsterRun) -> bool:
-    host, *process = run.tags.get(TAG, "").split(" ")
+def is_dead(mark: str, run_id: str = "") -> bool:
+    """Whether the process of a mark has ended; only a process of this host can be known to have.
+
+    Args:
+        mark: What `process_tag` holds.
+        run_id: The run that bears the mark, if one does.
+    """
+    host, *process = mark.split(" ")
     if not process or host != socket.gethostname():
         return False
     pid, started, *of_run = process
-    if of_run not in ([], [run.run_id]):
+    if of_run not in ([], [run_id]):
         return False
     try:
         found = psutil.Process(int(pid)).create_time()

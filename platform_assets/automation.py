@@ -8,6 +8,9 @@ checks: what a failed check stopped within a run is not taken up by another.
 
 import dagster as dg
 
+from platform_assets.holds import held
+from platform_assets.partitions import encoders
+
 _Is = dg.AutomationCondition
 
 
@@ -36,6 +39,33 @@ class BlockedByCheck(dg.AutomationCondition[dg.AssetKey]):
         )
 
 
+class HeldByCommand(dg.AutomationCondition[dg.AssetKey]):
+    """True for the partitions of a corpus that a command works on, which makes them itself."""
+
+    @property
+    def name(self) -> str:
+        """Name in the UI."""
+        return "held_by_command"
+
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Look up the marks of the corpora that the conditions before this one let through."""
+        candidates = context.candidate_subset
+        by_encoder = (
+            context.asset_graph_view.asset_graph.get(context.key).partitions_def == encoders
+        )
+        keys = set() if by_encoder else set(candidates.expensively_compute_partition_keys())
+        named = {key: key.split("|")[0] for key in keys}
+        found = held(context.asset_graph_view.instance, set(named.values()))
+        return dg.AutomationResult(
+            context,
+            candidates.compute_intersection_with_partition_keys(
+                {key for key, corpus in named.items() if corpus in found}
+            ),
+        )
+
+
 def _blocked(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str, tick: float) -> bool:
     records = dg.AssetRecordsFilter(asset, asset_partitions=[partition])
     made = instance.fetch_materializations(records, limit=1).records
@@ -57,8 +87,11 @@ _unlike_before = _Is.data_version_changed() & ~_Is.executed_with_root_target()
 _upstream_changed = _Is.any_deps_match(_unlike_before | _Is.will_be_requested())
 _appeared = _Is.missing().newly_true()
 _quiet = (
-    ~_Is.in_progress() & ~_Is.any_deps_in_progress() & ~_Is.any_deps_match(BlockedByCheck())
-).with_label("nothing is in progress or blocked by a check")
+    ~_Is.in_progress()
+    & ~_Is.any_deps_in_progress()
+    & ~HeldByCommand()
+    & ~_Is.any_deps_match(BlockedByCheck())
+).with_label("nothing is in progress, held by a command or blocked by a check")
 
 ON_CHANGE = (
     (_upstream_changed | _appeared).since_last_handled() & ~_Is.any_deps_missing() & _quiet

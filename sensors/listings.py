@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import dagster as dg
 
 from platform_assets.abandoned_runs import UNFINISHED, end_abandoned
+from platform_assets.holds import corpora_of, held
 from platform_assets.partitions import CORPUS_NAME, corpora
 from resources.object_store import ObjectStore
 
@@ -61,15 +62,14 @@ def there(instance: dg.DagsterInstance, lake: ObjectStore) -> set[str]:
 
 
 def busy(instance: dg.DagsterInstance) -> set[str]:
-    """Corpora that an unfinished run writes, by itself or together with an encoder.
+    """Corpora that an unfinished run writes, or a command holds.
 
     They wait, so that two runs never write the same partition and the objects of one large upload
     are taken together.
     """
     end_abandoned(instance)
     runs = instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED)))
-    partitions = (run.tags.get("dagster/partition") or "" for run in runs)
-    return {partition.split("|")[0] for partition in partitions}
+    return held(instance, known_corpora(instance)).union(*map(corpora_of, runs))
 
 
 def requested(

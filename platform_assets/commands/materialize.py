@@ -7,10 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.abandoned_runs import end_abandoned, process_tag
+from platform_assets.abandoned_runs import process_tag
 from platform_assets.commands.runs import logger_for, run_fault
 from platform_assets.commands.state import State, open_instance, register
 from platform_assets.definitions import build_defs
+from platform_assets.holds import hold
 from platform_assets.partitions import corpora as corpus_partitions
 from platform_assets.partitions import encoders
 from platform_assets.reconcile import Work
@@ -65,9 +66,20 @@ def materialize(
         ValueError: the selection names no asset.
     """
     instance = open_instance(state.settings)
-    end_abandoned(instance)
     register(instance, list(request.corpora))
     defs = build_defs(resource_overrides, loggers={"lakeloom": logger_for(show)})
+    with hold(instance, request.corpora, show):
+        rows = _rows(defs, instance, request, show)
+    ok = not any(row.failed for row in rows)
+    return {"ok": ok, "assets": [_plain(row) for row in rows]}
+
+
+def _rows(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    request: Request,
+    show: Callable[[str], None],
+) -> list[Row]:
     rows: dict[tuple[str, str], Row] = {}
     for group in _groups(defs, request):
         for partition in _partitions(defs, group, request):
@@ -79,8 +91,7 @@ def materialize(
                 show(f"{' '.join(ready)} [{partition}]")
                 for row in _run(defs, instance, ready, partition, named=_named(request)):
                     rows[row.asset, row.partition] = row
-    ok = not any(row.failed for row in rows.values())
-    return {"ok": ok, "assets": [_plain(row) for row in rows.values()]}
+    return list(rows.values())
 
 
 def _named(request: Request) -> bool:

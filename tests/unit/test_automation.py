@@ -8,6 +8,7 @@ import pytest
 
 from platform_assets.automation import HOURLY, ON_CHANGE
 from platform_assets.definitions import build_defs
+from platform_assets.holds import hold
 from platform_assets.partitions import corpora
 
 UPLOADED = ("raw_objects", "documents", "chunks", "queries")
@@ -88,6 +89,15 @@ def test_the_wave_ends_where_nothing_changed(wave: Wave) -> None:
     assert wave.tick() == {}
     wave.made(UPLOADED, "birds", "2")
     assert wave.tick() == wanted(INDEXED, "birds|minilm")
+
+
+def test_what_a_command_holds_is_left_to_it(wave: Wave) -> None:
+    with hold(wave.instance, ["birds"], lambda _: None):
+        for corpus in ("birds", "fish"):
+            wave.made(UPLOADED, corpus, "1")
+        assert wave.tick() == wanted(INDEXED, "fish|minilm")
+        wave.made(INDEXED, "birds|minilm", "1")
+    assert wave.tick() == wanted(PUBLISHED, "birds")
 
 
 def test_a_new_checkpoint_embeds_every_corpus_with_that_encoder(wave: Wave) -> None:
