@@ -41,6 +41,14 @@ ui: $(VENV)/.core ## Open Dagster's UI on the same state
 test: $(VENV)/.dev ## Prove it: the whole test suite
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
+.PHONY: test-stores
+test-stores: $(VENV)/.dev build/azurite ## The object-store tests, also on emulators of Azure and GCS (needs npm)
+	@$(INSTALL) -e '.[emulators]'
+	@$(BIN)/python -m pytest -q tests/integration/test_object_store_*.py
+
+build/azurite:
+	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
