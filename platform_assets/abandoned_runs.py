@@ -6,13 +6,17 @@ Not here: who marks: the command line, and the executor (marked_executor.py).
 """
 
 import socket
+import time
 
 import dagster as dg
 import psutil
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 TAG = "lakeloom/process"
 """Run tag: host, process id and start time (seconds) of the process that executes the run, and
 the run's id where that is known: a run started again begins with the tags of the dead one."""
+MARKING_SECONDS = 60
+"""A run marks itself at once after its start."""
 CLOCK_SECONDS = 1.0
 """How far two readings of one process's start time may lie apart."""
 UNFINISHED = (
@@ -38,8 +42,9 @@ def end_abandoned(instance: dg.DagsterInstance) -> list[str]:
     ever.
     """
     ended = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED))):
-        if is_dead(run.tags.get(TAG, ""), run.run_id):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED))):
+        run = record.dagster_run
+        if is_dead(run.tags.get(TAG, ""), run.run_id) or _never_marked(record):
             instance.report_run_failed(run, "The process that executed this run is gone.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             ended.append(run.run_id)
@@ -64,3 +69,10 @@ def is_dead(mark: str, run_id: str = "") -> bool:
     except psutil.NoSuchProcess:
         return True
     return abs(found - float(started)) > CLOCK_SECONDS
+
+
+def _never_marked(record: dg.RunRecord) -> bool:
+    """Whether a code server's run began and was killed before it could mark itself."""
+    tags, started = record.dagster_run.tags, record.start_time
+    launched = GRPC_INFO_TAG in tags and TAG not in tags
+    return launched and started is not None and time.time() - started > MARKING_SECONDS

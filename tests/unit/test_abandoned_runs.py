@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import dagster as dg
+import pytest
 
 from platform_assets.abandoned_runs import TAG, end_abandoned, process_tag
 
@@ -38,3 +39,20 @@ def test_only_runs_of_dead_processes_are_ended() -> None:
             launched: started,
             again: started,
         }
+
+
+@pytest.mark.parametrize(("seconds", "ended"), [(-1, True), (60, False)])
+def test_a_launched_run_that_never_marked_itself_is_ended(
+    seconds: int, ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform_assets.abandoned_runs.MARKING_SECONDS", seconds)
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        @dg.job
+        def work() -> None: ...
+
+        for tags in ({".dagster/grpc_info": "{}"}, {}):
+            run = instance.create_run_for_job(work, tags=tags)
+            start = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, work.name)
+            instance.report_dagster_event(start, run.run_id)
+        assert len(end_abandoned(instance)) == ended
