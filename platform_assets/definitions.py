@@ -18,6 +18,8 @@ from platform_assets.embeddings import checks as embedding_checks
 from platform_assets.evaluation import assets as evaluation_assets
 from platform_assets.evaluation import checks as evaluation_checks
 from platform_assets.evaluation.quality_report import quality_report
+from platform_assets.maintenance import assets as maintenance_assets
+from platform_assets.maintenance import checks as maintenance_checks
 from platform_assets.queries import assets as query_assets
 from platform_assets.queries import checks as query_checks
 from platform_assets.raw_objects import assets as object_assets
@@ -30,7 +32,7 @@ from resources.tracking.mlflow_run import mlflow_run
 from sensors.automation import automation
 from sensors.bucket_uploads import bucket_uploads
 from sensors.pretrained_encoders import pretrained_encoders
-from sensors.schedules import weekly_training, weekly_training_pairs
+from sensors.schedules import daily_maintenance, weekly_training, weekly_training_pairs
 
 MODULES: tuple[ModuleType, ...] = (
     object_assets,
@@ -41,6 +43,7 @@ MODULES: tuple[ModuleType, ...] = (
     embedding_assets,
     index_assets,
     evaluation_assets,
+    maintenance_assets,
 )
 CHECK_MODULES: tuple[ModuleType, ...] = (
     object_checks,
@@ -51,6 +54,7 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     embedding_checks,
     index_checks,
     evaluation_checks,
+    maintenance_checks,
 )
 
 asset_checks = dg.define_asset_job(
@@ -90,7 +94,7 @@ def build_defs(
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[asset_checks, quality_report],
         sensors=[bucket_uploads, pretrained_encoders, automation],
-        schedules=[weekly_training_pairs, weekly_training],
+        schedules=[weekly_training_pairs, weekly_training, daily_maintenance],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=dg.in_process_executor,
         loggers=loggers,
