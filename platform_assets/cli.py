@@ -79,6 +79,10 @@ def _materialize(state: "State", arguments: argparse.Namespace) -> Answer:
         _chosen(arguments.encoder, sorted(load_recipes()), "encoder"),
         arguments.select,
     )
+    if arguments.as_of:
+        from platform_assets.commands.restore import as_of
+
+        request = as_of(state, request, arguments.as_of)
     return materialize(state, request, _show)
 
 
@@ -105,7 +109,7 @@ def _status(state: "State", _: argparse.Namespace) -> Answer:
 def _rollback(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.rollback import rollback
 
-    return rollback(state, arguments.corpus)
+    return rollback(state, arguments.corpus, arguments.to)
 
 
 def _check(state: "State", _: argparse.Namespace) -> Answer:
@@ -157,17 +161,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--corpus", action="append", metavar="C", help="only this one; repeatable")
     one.add_argument("--encoder", action="append", metavar="E", help="only this one; repeatable")
     one.add_argument("--select", metavar="SELECTION", help="Dagster's asset selection syntax")
+    one.add_argument("--as-of", metavar="STATE", help="restore the index of a published state")
     one = command("search", _search, "Search the published index of a corpus.")
     one.add_argument("corpus", metavar="CORPUS")
     one.add_argument("query", metavar="QUERY")
     one.add_argument("--top", type=_positive, default=10, metavar="N")
     one.add_argument("--key-prefix", metavar="PREFIX", help="only documents below this key")
     one.add_argument("--heading", metavar="HEADING", help="only chunks under this heading")
-    for name, run, text in (
-        ("trace", _trace, "Verify the provenance chain of the published index."),
-        ("rollback", _rollback, "Serve the index that was served before."),
-    ):
-        command(name, run, text).add_argument("corpus", metavar="CORPUS")
+    one = command("trace", _trace, "Verify the provenance chain of the published index.")
+    one.add_argument("corpus", metavar="CORPUS")
+    one = command("rollback", _rollback, "Serve the index that was served before.")
+    one.add_argument("corpus", metavar="CORPUS")
+    one.add_argument("--to", metavar="STATE", help="any published state whose index is there")
     command("status", _status, "Show corpora, encoders and what is published or rejected.")
     command("check", _check, "Run every asset check on every partition.")
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")

@@ -18,6 +18,8 @@ from platform_assets.embeddings import checks as embedding_checks
 from platform_assets.evaluation import assets as evaluation_assets
 from platform_assets.evaluation import checks as evaluation_checks
 from platform_assets.evaluation.quality_report import quality_report
+from platform_assets.maintenance import assets as maintenance_assets
+from platform_assets.maintenance import checks as maintenance_checks
 from platform_assets.marked_executor import marked_executor
 from platform_assets.queries import assets as query_assets
 from platform_assets.queries import checks as query_checks
@@ -32,7 +34,7 @@ from sensors.automation import automation
 from sensors.bucket_events import bucket_events
 from sensors.bucket_uploads import bucket_uploads
 from sensors.pretrained_encoders import pretrained_encoders
-from sensors.schedules import weekly_training, weekly_training_pairs
+from sensors.schedules import daily_maintenance, weekly_training, weekly_training_pairs
 
 MODULES: tuple[ModuleType, ...] = (
     object_assets,
@@ -43,6 +45,7 @@ MODULES: tuple[ModuleType, ...] = (
     embedding_assets,
     index_assets,
     evaluation_assets,
+    maintenance_assets,
 )
 CHECK_MODULES: tuple[ModuleType, ...] = (
     object_checks,
@@ -53,6 +56,7 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     embedding_checks,
     index_checks,
     evaluation_checks,
+    maintenance_checks,
 )
 
 asset_checks = dg.define_asset_job(
@@ -93,7 +97,7 @@ def build_defs(
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[asset_checks, quality_report],
         sensors=[bucket_uploads, bucket_events, pretrained_encoders, automation],
-        schedules=[weekly_training_pairs, weekly_training],
+        schedules=[weekly_training_pairs, weekly_training, daily_maintenance],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=marked_executor,
         loggers=loggers,

@@ -7,7 +7,7 @@ Not here: how an asset's own rows are read back and verified (tracing.py).
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from resources.object_store import ObjectStore
@@ -104,6 +104,13 @@ class Ledger:
         """Ids of the last records of all asset partitions, sorted."""
         keys = (item.key for item in self._lake.objects(f"{PREFIX}/latest/"))
         return sorted(self._lake.get(key).decode() for key in keys)
+
+    def newest_first(self) -> Iterator[tuple[str, Record]]:
+        """Every record that was ever written and its id, the last one first."""
+        written = sorted(self._lake.objects(f"{PREFIX}/records/"), key=lambda item: item.modified)
+        for item in reversed(written):
+            record_id = item.key.rsplit("/", 1)[1].removesuffix(".json")
+            yield record_id, self.get(record_id)
 
     def chain(self, record_ids: Iterable[str]) -> dict[str, Record]:
         """Records and everything they were made from, by id.

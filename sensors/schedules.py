@@ -1,10 +1,11 @@
-"""Schedules: training, which no upload starts."""
+"""Schedules: training and maintenance, which no upload starts."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
 from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.maintenance.assets import tables
 from platform_assets.partitions import corpora
 
 
@@ -26,3 +27,12 @@ def weekly_training(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunReq
                 run_key=f"{context.scheduled_execution_time}:{recipe.name}",
                 partition_key=recipe.name,
             )
+
+
+@dg.schedule(cron_schedule="0 3 * * *", target=dg.AssetSelection.assets("table_maintenance"))
+def daily_maintenance(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """Merge small files, expire snapshots and remove orphans of every table. Off by default."""
+    for table in tables.get_partition_keys():
+        yield dg.RunRequest(
+            run_key=f"{context.scheduled_execution_time}:{table}", partition_key=table
+        )

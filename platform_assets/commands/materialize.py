@@ -19,7 +19,10 @@ from platform_assets.results import REPORT, WORK
 
 ON_DEMAND = ("training_pairs", "checkpoints")
 """Assets that keep what they have unless they are asked for by name."""
-KEEP = {"config": {"only_if_missing": True}}
+KEEP: dict[str, object] = {"config": {"only_if_missing": True}}
+RESTORED = "restored_index"
+UPKEEP = "maintenance"
+"""Group of assets that are left out unless they or the group are asked for by name."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class Request:
     encoders: Sequence[str]
     select: str | None = None
     """Dagster's selection syntax; everything by default."""
+    as_of: str | None = None
+    """A published state whose index to restore, instead of anything else."""
 
 
 def materialize(
@@ -89,9 +94,16 @@ def _rows(
                 rows[asset, partition] = Row(asset, partition, failed=why)
             if ready:
                 show(f"{' '.join(ready)} [{partition}]")
-                for row in _run(defs, instance, ready, partition, named=_named(request)):
+                for row in _run(defs, instance, ready, partition, _configs(ready, request)):
                     rows[row.asset, row.partition] = row
     return list(rows.values())
+
+
+def _configs(assets: Sequence[str], request: Request) -> dict[str, dict[str, object]]:
+    """Configuration of those assets that do not run as they are."""
+    if request.as_of:
+        return {RESTORED: {"config": {"as_of": request.as_of}}}
+    return {} if _named(request) else {asset: KEEP for asset in assets if asset in ON_DEMAND}
 
 
 def _named(request: Request) -> bool:
@@ -107,6 +119,10 @@ def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
         dg.AssetSelection.from_string(request.select) if request.select else dg.AssetSelection.all()
     )
     wanted = {key.to_user_string() for key in selection.resolve(graph)}
+    words = re.findall(r"\w+", request.select or "")
+    if UPKEEP not in words:
+        upkeep = dg.AssetSelection.groups(UPKEEP).resolve(graph)
+        wanted -= {key.to_user_string() for key in upkeep} - set(words)
     if not wanted:
         raise ValueError(f"--select {request.select!r} selects no asset")
     order = [
@@ -136,6 +152,8 @@ def _partitions(defs: dg.Definitions, group: Sequence[str], request: Request) ->
         return list(request.corpora)
     if partitions == encoders:
         return list(request.encoders)
+    if isinstance(partitions, dg.StaticPartitionsDefinition):
+        return list(partitions.get_partition_keys())
     return [
         dg.MultiPartitionKey({"corpus": corpus, "encoder": encoder})
         for corpus in request.corpora
@@ -176,16 +194,14 @@ def _run(
     instance: dg.DagsterInstance,
     assets: Sequence[str],
     partition: str,
-    *,
-    named: bool,
+    configs: Mapping[str, object],
 ) -> list[Row]:
-    keep = {} if named else {asset: KEEP for asset in assets if asset in ON_DEMAND}
     job = defs.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
         partition_key=partition,
         asset_selection=[dg.AssetKey(asset) for asset in assets],
-        run_config={"ops": keep, "loggers": {"lakeloom": {}}},
+        run_config={"ops": configs, "loggers": {"lakeloom": {}}},
         tags=process_tag(),
         raise_on_error=False,
     )

@@ -32,6 +32,7 @@ def _corpus(state: State, corpus: str) -> dict[str, Any]:
             "encoder": served.encoder,
             "retriever": str(served.retriever),
             "collection": served.collection,
+            "record": served.record,
         },
         "stale": _stale(state, corpus),
     }

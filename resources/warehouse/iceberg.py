@@ -60,7 +60,8 @@ class IcebergWarehouse:
         schema = _selected(table.schema, columns)
         planned = self._scan(table, scope, columns, groups, snapshot)
         within = {} if groups is None else {table.group: groups}
-        return read(planned, schema.names, scope, within).select(schema.names).cast(schema)
+        found = read(planned, table.schema, schema.names, scope, within)
+        return found.select(schema.names).cast(schema)
 
     def batches(
         self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None
@@ -149,11 +150,13 @@ class IcebergWarehouse:
     def _table(self, table: TableSpec) -> "Table":
         from pyiceberg.exceptions import NoSuchTableError
 
+        from resources.warehouse.iceberg_schema import fitted
+
         identifier = f"{NAMESPACE}.{table.name}"
 
         def loaded() -> "Table":
             try:
-                return self._catalog.load_table(identifier)
+                return fitted(self._catalog.load_table(identifier), table)
             except NoSuchTableError:
                 return self._create(identifier, table)
 
