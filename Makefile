@@ -45,6 +45,14 @@ test: $(VENV)/.dev ## Prove it: the whole test suite
 test-writers: $(VENV)/.dev ## A thousand commits by four racing processes, on each catalog
 	@LAKELOOM_TEST_COMMITS=1000 $(BIN)/python -m pytest -q tests/integration/test_two_writers.py
 
+.PHONY: test-stores
+test-stores: $(VENV)/.dev build/azurite ## The object-store tests, also on emulators of Azure and GCS (needs npm)
+	@$(INSTALL) -e '.[emulators]'
+	@$(BIN)/python -m pytest -q tests/integration/test_object_store_*.py
+
+build/azurite:
+	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

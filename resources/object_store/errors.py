@@ -24,7 +24,7 @@ CODE = re.compile("<Code>(.*?)</Code>")
 REFUSALS = re.compile(
     "ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken|Authentication"
 )
-NO_BODY = "400 Bad Request"
+EXPIRED = re.compile("Generic S3 error: Error performing HEAD .* 400 Bad Request")
 """All that S3 says to a HEAD with an expired token."""
 ENCRYPTION = re.compile("encrypt|customer.key", re.IGNORECASE)
 ADDRESS = re.compile(r"https?://\S+")
@@ -44,8 +44,8 @@ def explained(url: str, error: Exception) -> Exception:
         return unfit(url, "it is too long, or a name between its slashes is over 255 bytes")
     if isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError):
         return refused(url, code or type(error).__name__)
-    if REFUSALS.search(code) or (not code and NO_BODY in text):
-        return refused(url, code or NO_BODY)
+    if REFUSALS.search(code) or EXPIRED.search(text):
+        return refused(url, code or "400 Bad Request")
     if url.startswith("s3:") and ENCRYPTION.search(ADDRESS.sub("", text)):
         return unencrypted(url, code)
     if isinstance(error, raised.GenericError) and not url.startswith("file:"):

@@ -53,7 +53,7 @@ class ObstoreObjectStore:
     def head(self, key: str) -> ObjectInfo:
         """What a listing says of one object; FileNotFoundError if there is none."""
         path = self._path(key)
-        return _info(served(self._url, lambda: self._client.head(path)))
+        return self._info(served(self._url, lambda: self._client.head(path)))
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """The bytes of an object, or of one version of it; FileNotFoundError if there is none."""
@@ -128,6 +128,14 @@ class ObstoreObjectStore:
 
         return served(self._url, digest)
 
+    def _info(self, meta: "ObjectMeta") -> ObjectInfo:
+        etag, version = str(meta["e_tag"] or ""), str(meta["version"] or "")
+        if self._url.startswith("az:"):  # its listing leaves out the quotes
+            etag = '"' + etag.strip('"') + '"'
+        return ObjectInfo(
+            str(meta["path"]), int(meta["size"]), etag, meta["last_modified"], version
+        )
+
     def _path(self, key: str) -> str:
         """The key, if the client leaves it as it is."""
         if why := unaddressable(key):
@@ -140,7 +148,7 @@ class ObstoreObjectStore:
             for batch in self._client.list(folder or None, offset=after or None, chunk_size=1000):
                 for meta in batch:
                     if str(meta["path"]).startswith(prefix):
-                        yield _info(meta)
+                        yield self._info(meta)
 
     def _stream(self, key: str) -> Iterator[memoryview]:
         for part in self._client.get(self._path(key)).stream(min_chunk_size=CHUNK_BYTES):
@@ -154,13 +162,3 @@ def unaddressable(key: str) -> str | None:
     if not {"", ".", ".."}.isdisjoint(key.split("/")):
         return "a part between slashes that is empty, `.` or `..`"
     return "control characters" if CONTROL.search(key) else None
-
-
-def _info(meta: "ObjectMeta") -> ObjectInfo:
-    return ObjectInfo(
-        str(meta["path"]),
-        int(meta["size"]),
-        str(meta["e_tag"] or ""),
-        meta["last_modified"],
-        str(meta["version"] or ""),
-    )

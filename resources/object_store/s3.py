@@ -64,7 +64,7 @@ class S3ObjectStore(ObstoreObjectStore):
     def versions(self, key: str) -> list[ObjectInfo]:
         """Every stored version of an object, newest first."""
         found = [
-            self._info(item) for item in self._exactly("list_object_versions", "Versions", key)
+            self._item(item) for item in self._exactly("list_object_versions", "Versions", key)
         ]
         return sorted(found, key=lambda item: item.modified, reverse=True)
 
@@ -98,7 +98,7 @@ class S3ObjectStore(ObstoreObjectStore):
     def _rest(self, prefix: str, last: str) -> Iterator[ObjectInfo]:
         after = self._folder + last if last else ""
         for item in self._pages("list_objects_v2", "Contents", prefix, StartAfter=after):
-            info = self._info(item)
+            info = self._item(item)
             if not (why := unaddressable(info.key)):
                 yield info
             elif info.size:
@@ -115,7 +115,7 @@ class S3ObjectStore(ObstoreObjectStore):
             ):
                 yield from page.get(kind, ())
 
-    def _info(self, item: dict[str, Any]) -> ObjectInfo:
+    def _item(self, item: dict[str, Any]) -> ObjectInfo:
         return ObjectInfo(
             str(item["Key"]).removeprefix(self._folder),
             int(item["Size"]),

@@ -4,6 +4,9 @@ Here: the suite. Not here: the stores it runs on (test_object_store_*.py).
 """
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from resources.object_store import ObjectStore
+from resources.object_store.obstore import ObstoreObjectStore
 
 WRITERS = 8
 ODD_KEYS = [
@@ -57,6 +61,18 @@ class ObjectStoreSuite:
         assert store.sha256("big") == hashlib.sha256(source.read_bytes()).hexdigest()
         store.download("big", target)
         assert target.read_bytes() == source.read_bytes()
+
+    @pytest.mark.slow
+    def test_an_object_larger_than_memory_streams(
+        self, store: ObstoreObjectStore, tmp_path: Path
+    ) -> None:
+        command = [sys.executable, "-m", "tests.integration.large_object", str(tmp_path)]
+        env = {**os.environ, "LAKELOOM_LAKE": store._url}
+        moved = subprocess.run(command, check=False, env=env, capture_output=True, text=True)
+        for name in ("source", "target"):
+            (tmp_path / name).unlink(missing_ok=True)
+        store.purge("large")
+        assert moved.returncode == 0, moved.stderr[-2000:]
 
     def test_head_says_what_the_listing_says(self, store: ObjectStore) -> None:
         store.put("news/a", b"first")
