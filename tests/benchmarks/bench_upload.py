@@ -3,9 +3,9 @@
     python -m tests.benchmarks.bench_upload [--uploads 3]
 
 The real daemon with real runs, twice: polling at its default of 30 seconds, and events by the real
-receiver while polling is too slow to matter. `noticed` is when the upload's run was requested, the
-part that the two differ in; what follows is the pipeline's work. A lake in a folder tells nobody, so
-the notice is posted here, in MinIO's shape, as the store would do at once.
+receiver while polling is too slow to matter. `noticed` is when the upload's run was requested, in
+which the two differ; what follows is the pipeline's work. A lake in a folder tells nobody, so the
+notice is posted here, in MinIO's shape, as the store would do at once.
 """
 
 import argparse
