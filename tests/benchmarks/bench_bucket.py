@@ -22,7 +22,8 @@ from tempfile import TemporaryDirectory
 
 from platform_assets.raw_objects.refresh import refresh
 from resources.object_store import ObjectInfo
-from resources.warehouse.iceberg import IcebergWarehouse, open_sql_catalog
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
 from sensors.listings import changed
 from tests.benchmarks.processes import Usage, environment, run
 
