@@ -74,7 +74,7 @@ class Known:
     """What a writer has read of its scope."""
 
     groups: Collection[str]
-    """Groups that have rows."""
+    """Those of the groups to replace that have rows."""
     snapshot: str | None
     """The table's snapshot of which that holds."""
 
