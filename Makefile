@@ -70,3 +70,7 @@ bench: $(VENV)/.dev ## Time the pipeline, on DOCS=folder or on installed package
 .PHONY: bench-encoding
 bench-encoding: $(VENV)/.dev ## Encoding against SentenceTransformer.encode()
 	@$(BIN)/python -m tests.benchmarks.bench_encoding
+
+.PHONY: bench-maintenance
+bench-maintenance: $(VENV)/.dev ## Scans after 200 updates, before and after maintenance
+	@$(BIN)/python -m tests.benchmarks.bench_maintenance
