@@ -78,3 +78,7 @@ bench-upload: $(VENV)/.dev ## Seconds from an upload to the search, by polling a
 .PHONY: bench-encoding
 bench-encoding: $(VENV)/.dev ## Encoding against SentenceTransformer.encode()
 	@$(BIN)/python -m tests.benchmarks.bench_encoding
+
+.PHONY: bench-maintenance
+bench-maintenance: $(VENV)/.dev ## Scans after 200 updates, before and after maintenance
+	@$(BIN)/python -m tests.benchmarks.bench_maintenance

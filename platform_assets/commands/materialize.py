@@ -21,8 +21,8 @@ ON_DEMAND = ("training_pairs", "checkpoints")
 """Assets that keep what they have unless they are asked for by name."""
 KEEP: dict[str, object] = {"config": {"only_if_missing": True}}
 RESTORED = "restored_index"
-UPKEEP = "maintenance"
-"""Group of assets that are left out unless they or the group are asked for by name."""
+BY_NAME = {"table_maintenance", RESTORED}
+"""Assets that are left out unless they are asked for by name."""
 
 
 @dataclass(slots=True)
@@ -119,10 +119,7 @@ def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
         dg.AssetSelection.from_string(request.select) if request.select else dg.AssetSelection.all()
     )
     wanted = {key.to_user_string() for key in selection.resolve(graph)}
-    words = re.findall(r"\w+", request.select or "")
-    if UPKEEP not in words:
-        upkeep = dg.AssetSelection.groups(UPKEEP).resolve(graph)
-        wanted -= {key.to_user_string() for key in upkeep} - set(words)
+    wanted -= BY_NAME.difference(re.findall(r"\w+", request.select or ""))
     if not wanted:
         raise ValueError(f"--select {request.select!r} selects no asset")
     order = [

@@ -86,7 +86,7 @@ class AsOf(dg.Config):
 
 @dg.asset(
     partitions_def=corpora,
-    group_name="maintenance",
+    group_name="vector_database",
     kinds={"qdrant"},
     owners=OWNERS,
     code_version=CODE_VERSION,
