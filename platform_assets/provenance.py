@@ -100,13 +100,6 @@ class Ledger:
         prefix = f"{PREFIX}/latest/{asset}/"
         return sorted(item.key.removeprefix(prefix) for item in self._lake.objects(prefix))
 
-    def records(self, asset: str) -> Iterator[Record]:
-        """Every record of an asset there ever was; reads them all."""
-        for item in self._lake.objects(f"{PREFIX}/records/"):
-            record = self.get(item.key.rsplit("/", 1)[1].removesuffix(".json"))
-            if record.asset == asset:
-                yield record
-
     def latest_ids(self) -> list[str]:
         """Ids of the last records of all asset partitions, sorted."""
         keys = (item.key for item in self._lake.objects(f"{PREFIX}/latest/"))

@@ -8,15 +8,10 @@ from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.commands.materialize import Request, materialize
 from platform_assets.commands.state import State
 from platform_assets.erasure import tombstones
+from platform_assets.erasure.assets import HOLDERS
 from platform_assets.erasure.begin import begin
 from platform_assets.erasure.case import read_case
 from platform_assets.raw_objects.table import document_id
-
-BY_CORPUS = (
-    *("raw_objects", "documents", "chunks", "queries", "training_pairs"),
-    *("published_index", "evaluation_plots"),
-)
-BY_ENCODER = ("embeddings", "vector_index", "retrieval_evaluation")
 
 
 def erase(
@@ -48,7 +43,7 @@ def erase(
     made = [
         name for name in load_recipes() if state.ledger.latest("embeddings", f"{corpus}|{name}")
     ]
-    request = Request([corpus], made, _carried_through(state, corpus, made))
+    request = Request([corpus], made, _carried_through(state, corpus))
     answer = materialize(state, request, show, resource_overrides)
     case = read_case(state.lake, case.key)
     ok = bool(answer["ok"]) and case.state == "proven"
@@ -73,14 +68,12 @@ def lift(state: State, corpus: str, key: str) -> dict[str, Any]:
     return {"ok": True, "corpus": corpus, "key": key, "lifted": lifted}
 
 
-def _carried_through(state: State, corpus: str, encoders: list[str]) -> str:
+def _carried_through(state: State, corpus: str) -> str:
     """Selection of what is upstream of `erasures`, but for what was never made, and training."""
-    latest = state.ledger.latest
-    absent = [asset for asset in BY_CORPUS if not latest(asset, corpus)]
-    absent += [
+    absent = [
         asset
-        for asset in BY_ENCODER
-        if not any(latest(asset, f"{corpus}|{encoder}") for encoder in encoders)
+        for asset in HOLDERS
+        if all(name.split("|")[0] != corpus for name in state.ledger.partitions(asset))
     ]
     left_out = " or ".join(f"key:{asset}" for asset in ("checkpoints", *absent))
     return f"+key:erasures and not ({left_out})"

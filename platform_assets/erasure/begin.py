@@ -147,15 +147,15 @@ def _trained(
     """Every checkpoint that was ever trained on a pair with one of the documents."""
     ledger = Ledger(lake)
     shows: dict[str, bool | None] = {}
-    for record in ledger.records("checkpoints"):
+    for record_id, record in ledger.newest_first():
         link = record.upstream.get(f"training_pairs/{corpus}")
-        if link is None or record.details["trained"] != "yes":
+        if record.asset != "checkpoints" or link is None or record.details["trained"] != "yes":
             continue
         if link.record not in shows:
             shows[link.record] = _shown(warehouse, ledger.get(link.record), keys)
         if shows[link.record] is not False:
             checkpoint, certain = record.details["checkpoint"], shows[link.record] is True
-            yield Trained(record.partition, checkpoint, record.record_id, certain)
+            yield Trained(record.partition, checkpoint, record_id, certain)
 
 
 def _shown(warehouse: Warehouse, pairs: Record, keys: set[str]) -> bool | None:

@@ -13,8 +13,8 @@ from platform_assets.maintenance.pins import named_snapshots, served_ids
 from platform_assets.provenance import Ledger, Record
 from resources.vector_store import VectorStore
 
-OF_ENCODERS = ("checkpoints", "promoted_encoder")
-"""Assets with a partition for each encoder and none for a corpus."""
+OF_NO_CORPUS = ("checkpoints", "promoted_encoder", "table_maintenance")
+"""Assets whose partitions are encoders or tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def left_after(corpus: str, ledger: Ledger, vectors: VectorStore) -> Left:
 
 def is_of(record: Record, corpus: str) -> bool:
     """Whether a record is of a partition of the corpus."""
-    return record.asset not in OF_ENCODERS and record.partition.split("|")[0] == corpus
+    return record.asset not in OF_NO_CORPUS and record.partition.split("|")[0] == corpus
 
 
 def _last_made(corpus: str, ledger: Ledger) -> dict[str, Record]:

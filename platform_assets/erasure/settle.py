@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from platform_assets.documents.table import REJECTED_DOCUMENTS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.erasure.case import Case, now
 from platform_assets.erasure.cleaning import Cleaner
@@ -24,9 +23,9 @@ from platform_assets.erasure.search import (
     search_objects,
 )
 from platform_assets.erasure.tombstones import generation
+from platform_assets.maintenance.tables import ALL_TABLES
 from platform_assets.provenance import PREFIX, Ledger
 from platform_assets.queries.pairs import shows_erased
-from platform_assets.tracing import TABLES
 from platform_assets.vector_indexes.publish import drop_outdated
 from resources.object_store import ObjectStore
 from resources.settings import Settings
@@ -37,7 +36,6 @@ _SOON = datetime.max.replace(tzinfo=UTC)
 """Older than this is everything: no snapshot is too young to go."""
 _COMMIT_TIME = timedelta(hours=1)
 """What a run may take from writing a file to its commit."""
-ALL_TABLES = (*TABLES.values(), REJECTED_DOCUMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def still_there(case: Case, ground: Ground) -> list[str]:
     """Why the graph was not carried through yet; empty if it was."""
     why = [
         f"{table.name} still has rows of it"
-        for table in ALL_TABLES
+        for table in ALL_TABLES.values()
         if table.group == "doc_id" and _rows(case, ground.warehouse, table)
     ]
     if shows_erased(ground.lake, ground.warehouse, case.corpus):
@@ -113,7 +111,7 @@ def _past_removed(case: Case, ground: Ground) -> Case:
     dropped = drop_outdated(case.corpus, ground.vectors, current)
     left = left_after(case.corpus, Ledger(ground.lake), ground.vectors)
     removed = {"collections": len(dropped), "snapshots": 0, "files": 0, "bytes": 0}
-    for table in ALL_TABLES:
+    for table in ALL_TABLES.values():
         keep, own = (each.get(table.name, frozenset()) for each in (left.all, left.own))
         for done in (
             ground.warehouse.expire(table, keep, _SOON),
