@@ -35,6 +35,8 @@ class IndexSource:
     """Snapshot of the chunks."""
     embeddings: str | None
     """Snapshot of the embeddings."""
+    generation: str = ""
+    """Of the corpus's erasures (`erasure.tombstones`); a new one is a new collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,9 @@ def point_fingerprint(encoder_digest: str, chunk_digest: str) -> str:
 
 
 def collection_name(source: IndexSource, digest: str) -> str:
-    """Name of a collection: corpus, encoder and the digest of its content."""
-    return f"{source.corpus}.{source.encoder}.{digest[:16]}"
+    """Name of a collection: corpus, encoder, the digest of its content, and the generation."""
+    parts = (source.corpus, source.encoder, digest[:16], source.generation)
+    return ".".join(part for part in parts if part)
 
 
 def refresh(

@@ -191,6 +191,17 @@ class VectorStore(Protocol):
         """
         ...
 
+    def unfinished(self) -> list[str]:
+        """Names of collections whose building was begun and not finished, sorted."""
+        ...
+
+    def forget(self, alias: str, name: str) -> None:
+        """Let `alias` point nowhere where it points, or would go back, to collection `name`.
+
+        The name of what is served goes too, which leaves nothing served until the next switch.
+        """
+        ...
+
     def served(self, alias: str) -> Served | None:
         """What `alias` points at now."""
         ...

@@ -84,6 +84,16 @@ class EdgeStore:
             path.rename(workspace.folder / "dropped")
         workspace.remove()
 
+    def unfinished(self) -> list[str]:
+        """Names of collections whose building was begun and not finished, sorted."""
+        return sorted(path.name for path in self._building.glob("*"))
+
+    def forget(self, alias: str, name: str) -> None:
+        """Let `alias` point nowhere where it points, or would go back, to collection `name`."""
+        before = self._aliases.read(r.check_name(alias))
+        if before != before.without(name):
+            self._aliases.write(alias, before.without(name))
+
     def served(self, alias: str) -> Served | None:
         """What `alias` points at now."""
         return self._aliases.read(r.check_name(alias)).current

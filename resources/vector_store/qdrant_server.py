@@ -82,6 +82,25 @@ class ServerStore:
         if self._client.collection_exists(name):
             self._client.delete_collection(name)
 
+    def unfinished(self) -> list[str]:
+        """Names of collections whose building was begun and not finished, sorted."""
+        known = {*self.collections(), self._state}
+        listed = self._client.get_collections().collections
+        return sorted(found.name for found in listed if found.name not in known)
+
+    def forget(self, alias: str, name: str) -> None:
+        """Let `alias` point nowhere where it points, or would go back, to collection `name`."""
+        from qdrant_client import models as m
+
+        before = self._alias(alias)
+        after = before.without(name)
+        if after == before:
+            return
+        self._write("alias", alias, to_json(after))
+        if after.current is None and before.current is not None:
+            gone = m.DeleteAliasOperation(delete_alias=m.DeleteAlias(alias_name=alias))
+            self._client.update_collection_aliases([gone])
+
     def served(self, alias: str) -> Served | None:
         """What `alias` points at now."""
         return self._alias(alias).current

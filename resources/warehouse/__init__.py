@@ -211,6 +211,20 @@ class Warehouse(Protocol):
         """
         ...
 
+    def history(
+        self, table: TableSpec, scope: Scope, columns: Sequence[str], groups: Sequence[str]
+    ) -> pa.Table:
+        """Rows of some groups in any snapshot that can be read, in no order; some may repeat."""
+        ...
+
+    def forget(self, table: TableSpec, scope: Scope, keep: Collection[str]) -> Removed:
+        """Delete the data files of a scope that neither the current snapshot nor `keep` names.
+
+        For an erasure, which no pin of another scope may hold up: older snapshots that such pins
+        keep stay readable but for this scope. `scope` needs only the columns that matter.
+        """
+        ...
+
     def footprint(self, table: TableSpec) -> Footprint:
         """What the table takes up now."""
         ...
