@@ -22,13 +22,18 @@ class OwnRows:
         self.table = table
         self._warehouse = warehouse
         self._scope = scope
-        columns = [table.group, table.key, "fingerprint", "digest"]
-        self._head = warehouse.snapshot(table)  # None from then on that somebody else commits
-        rows = warehouse.scan(table, scope, list(dict.fromkeys(columns)), snapshot=self._head)
+        self.report = Report()
+        self._read()
+
+    def _read(self) -> None:
+        table = self.table
+        columns = dict.fromkeys((table.group, table.key, "fingerprint", "digest"))
+        self._head = self._warehouse.snapshot(table)
+        rows = self._warehouse.scan(table, self._scope, list(columns), snapshot=self._head)
         self._groups: dict[str, dict[str, tuple[str, str]]] = {}
         self._doubled: set[str] = set()
         self._remember(rows)
-        self.report = Report(rows=rows.num_rows)
+        self.report.rows = rows.num_rows
 
     def fingerprints(self) -> pa.Table:
         """(group, fingerprint) of every row, as `reconcile.diff` takes it."""
@@ -59,14 +64,21 @@ class OwnRows:
 
     def digest(self) -> str:
         """Data version of the scope: digest over the keys and digests of its rows."""
+        self._settle()
         pairs = sorted(
             (key, digest) for rows in self._groups.values() for key, (_, digest) in rows.items()
         )
         return digest_of_rows(pairs)
 
     def snapshot(self) -> str | None:
-        """The table's current snapshot."""
-        return self._warehouse.snapshot(self.table)
+        """The table's snapshot of which `digest` holds."""
+        self._settle()
+        return self._head
+
+    def _settle(self) -> None:
+        """Read the rows anew if another writer came between, so that snapshot and digest agree."""
+        if self._head is None:
+            self._read()
 
     def record(
         self,
