@@ -30,9 +30,15 @@ class OwnRows:
         self._warehouse = warehouse
         self._scope = scope
         self._columns = list(dict.fromkeys([table.group, table.key, "fingerprint", "digest"]))
-        self._head = warehouse.snapshot(table)  # None from then on that somebody else commits
-        self._rows: pa.Table = warehouse.scan(table, scope, self._columns, snapshot=self._head)
-        self.report = Report(rows=self._rows.num_rows)
+        self.report = Report()
+        self._read()
+
+    def _read(self) -> None:
+        self._head = self._warehouse.snapshot(self.table)
+        self._rows: pa.Table = self._warehouse.scan(
+            self.table, self._scope, self._columns, snapshot=self._head
+        )
+        self.report.rows = self._rows.num_rows
 
     def fingerprints(self) -> pa.Table:
         """(group, fingerprint) of every row, as `reconcile.diff` takes it.
@@ -65,6 +71,7 @@ class OwnRows:
 
     def digest(self) -> str:
         """Data version of the scope: digest over the keys and digests of its rows."""
+        self._settle()
         pairs = self._rows.select([self.table.key, "digest"])
         order = [(self.table.key, "ascending"), ("digest", "ascending")]
         batches = pairs.sort_by(order).to_batches(BATCH)
@@ -73,8 +80,14 @@ class OwnRows:
         )
 
     def snapshot(self) -> str | None:
-        """The table's current snapshot."""
-        return self._warehouse.snapshot(self.table)
+        """The table's snapshot of which `digest` holds."""
+        self._settle()
+        return self._head
+
+    def _settle(self) -> None:
+        """Read the rows anew if another writer came between, so that snapshot and digest agree."""
+        if self._head is None:
+            self._read()
 
     def record(
         self,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -14,7 +15,7 @@ from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import sha256_text
 from platform_assets.reconcile import Report, diff, fingerprints, waves
 from platform_assets.tables import digest_of_rows
-from resources.vector_store import Point, VectorStore
+from resources.vector_store import AlreadyBuiltError, Point, VectorStore
 from resources.warehouse import Warehouse
 
 POINT_VERSION = 1
@@ -81,7 +82,10 @@ def refresh(
     name = collection_name(source, digest)
     report = Report(rows=len(wanted))
     if name not in vectors.collections():
-        with vectors.build(name, source.dimensions, clone_from=last) as builder:
+        with (
+            suppress(AlreadyBuiltError),  # by another run, while this one waited for it
+            vectors.build(name, source.dimensions, clone_from=last) as builder,
+        ):
             plan = diff(_side(wanted), _side(builder.fingerprints()))
             report.added, report.changed = len(plan.added), len(plan.changed)
             report.removed = report.work.deleted = len(plan.removed)

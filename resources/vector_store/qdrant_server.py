@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from resources.vector_store import Served
+from resources.vector_store import AlreadyBuiltError, Served
 from resources.vector_store import records as r
 from resources.vector_store.alias_files import Alias, from_json, to_json
 from resources.vector_store.qdrant_server_collection import (
@@ -52,10 +52,11 @@ class ServerStore:
         """Start or take up again the building of a collection.
 
         Raises:
-            ValueError: the name is no slug, or names a finished collection.
+            ValueError: the name is no slug.
+            AlreadyBuiltError: the collection is finished.
         """
         if self._read("collection", r.check_name(name)):
-            raise ValueError(f"collection {name} is finished and never changes: take another name")
+            raise AlreadyBuiltError(name)
         source = self._read("collection", r.check_name(clone_from)) if clone_from else {}
         if self._dimensions_being_built(name) != dimensions:
             self.drop(name)
