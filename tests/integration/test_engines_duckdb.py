@@ -56,7 +56,7 @@ def test_it_reads_the_same_texts(platform: Platform, duck: duckdb.DuckDBPyConnec
 
 
 def test_it_compares_vectors_of_joined_tables(
-    platform: Platform, duck: duckdb.DuckDBPyConnection
+    duck: duckdb.DuckDBPyConnection,
 ) -> None:
     nearest = duck.sql(f"""
         SELECT c.text, list_cosine_similarity(e.vector, probe.vector) AS score
