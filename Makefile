@@ -70,3 +70,7 @@ bench: $(VENV)/.dev ## Time the pipeline, on DOCS=folder or on installed package
 .PHONY: bench-encoding
 bench-encoding: $(VENV)/.dev ## Encoding against SentenceTransformer.encode()
 	@$(BIN)/python -m tests.benchmarks.bench_encoding
+
+.PHONY: bench-definitions
+bench-definitions: $(VENV)/.dev ## How fast the code location loads, against Dagster
+	@$(BIN)/python -m tests.benchmarks.bench_definitions

@@ -13,7 +13,7 @@ from platform_assets.commands.state import State, open_instance, register
 from platform_assets.definitions import build_defs
 from platform_assets.holds import hold
 from platform_assets.partitions import corpora as corpus_partitions
-from platform_assets.partitions import encoders
+from platform_assets.partitions import dimensions, encoders
 from platform_assets.reconcile import Work
 from platform_assets.results import REPORT, WORK
 
@@ -174,19 +174,18 @@ def _blocked(
     graph = defs.resolve_asset_graph()
     blocked: dict[str, str] = {}
     for asset in group:
-        for parent in (key.to_user_string() for key in graph.get(dg.AssetKey(asset)).parent_keys):
+        node = graph.get(dg.AssetKey(asset))
+        own = dimensions(node.partitions_def, partition).items()
+        for parent in (graph.get(key) for key in node.parent_keys):
+            name = parent.key.to_user_string()
             failed = any(
-                row.asset == parent and row.failed and _within(row.partition, partition)
+                dimensions(parent.partitions_def, row.partition).items() <= own
                 for row in rows.values()
+                if row.asset == name and row.failed
             )
-            if parent in blocked or failed:
-                blocked[asset] = f"{parent} failed"
+            if name in blocked or failed:
+                blocked[asset] = f"{name} failed"
     return blocked
-
-
-def _within(upstream: str, partition: str) -> bool:
-    """Whether every dimension of the upstream key is one of the key's."""
-    return set(upstream.split("|")) <= set(partition.split("|"))
 
 
 def _run(

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
-from platform_assets.provenance import sha256_text
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.reconcile import FINGERPRINTS, diff
+from platform_assets.reconcile import diff, fingerprint, fingerprints
 from platform_assets.tables import OwnRows, carry_out, rows_of, waves_of
 from resources.object_store import ObjectStore
 from resources.parsing import DocumentParser, ParsedDocument, Rejection
@@ -32,7 +31,11 @@ class Documents:
 
 
 def refresh(
-    corpus: str, lake: ObjectStore, warehouse: Warehouse, parser: DocumentParser
+    corpus: str,
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    parser: DocumentParser,
+    code_version: str,
 ) -> Documents:
     """Parse what is new or changed, drop what is gone, file what cannot be parsed."""
     scope = {"corpus": corpus}
@@ -43,12 +46,16 @@ def refresh(
         OwnRows(warehouse, REJECTED_DOCUMENTS, scope),
     )
     done = Documents(*tables)
+    made_of = {
+        doc_id: fingerprint(code_version, row["sha256"], parser.fingerprint)
+        for doc_id, row in objects.items()
+    }
 
     def compute(doc_ids: Sequence[str]) -> tuple[Sequence[str], Sequence[pa.Table]]:
         rows = {objects[doc_id]["key"]: objects[doc_id] for doc_id in doc_ids}
         accepted, rejected = [], []
         for key, outcome in parser.parse(_contents(corpus, lake, rows, done)):
-            row = {**rows[key], "fingerprint": _fingerprint(rows[key]["sha256"], parser)}
+            row = {**rows[key], "fingerprint": made_of[rows[key]["doc_id"]]}
             if isinstance(outcome, Rejection):
                 rejected.append({**row, "reason": outcome.reason, "message": outcome.message})
             else:
@@ -57,23 +64,12 @@ def refresh(
         settled = [row["doc_id"] for row in (*accepted, *rejected)]
         return settled, (rows_of(DOCUMENTS, accepted), rows_of(REJECTED_DOCUMENTS, rejected))
 
-    wanted = pa.table(
-        {
-            "id": list(objects),
-            "fingerprint": [_fingerprint(row["sha256"], parser) for row in objects.values()],
-        },
-        schema=FINGERPRINTS,
-    )
     have = pa.concat_tables([table.fingerprints() for table in tables])
-    plan = diff(wanted, have)
+    plan = diff(fingerprints(list(made_of), list(made_of.values())), have)
     sizes = {doc_id: row["size"] for doc_id, row in objects.items()}
     batches = waves_of(plan, sizes, WAVE_BYTES, warehouse.bucket)
     carry_out(plan.removed, batches, tables, compute)
     return done
-
-
-def _fingerprint(sha256: str, parser: DocumentParser) -> str:
-    return sha256_text(f"{sha256}|{parser.fingerprint}")
 
 
 def _parsed(document: ParsedDocument) -> dict[str, object]:

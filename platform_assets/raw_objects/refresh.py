@@ -1,13 +1,12 @@
 """Brings the manifest in line with the lake. Bytes are read only of objects that look new."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from platform_assets.provenance import sha256_text
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import Plan, diff, fingerprint, fingerprints
 from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectInfo, ObjectStore
 from resources.warehouse import Warehouse
@@ -25,26 +24,34 @@ def listing(lake: ObjectStore, corpus: str) -> dict[str, ObjectInfo]:
     return {document_id(corpus, item.key.removeprefix(prefix)): item for item in found}
 
 
-def fingerprint(item: ObjectInfo) -> str:
-    """Digest of what a listing says of an object."""
-    return sha256_text(f"{item.etag}|{item.size}|{item.modified.isoformat()}")
+def plan(objects: Mapping[str, ObjectInfo], own: OwnRows, code_version: str) -> Plan:
+    """What of a listing the manifest does not hold, or holds otherwise."""
+    values = [_fingerprint(item, code_version) for item in objects.values()]
+    return diff(fingerprints(list(objects), values), own.fingerprints())
 
 
-def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> OwnRows:
+def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: str) -> OwnRows:
     """Reconcile the manifest of one corpus with the lake."""
     objects = listing(lake, corpus)
     own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": corpus})
-    wanted = fingerprints(list(objects), [fingerprint(item) for item in objects.values()])
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
         with ThreadPoolExecutor(READERS) as readers:
             digests = list(readers.map(lambda doc_id: _digest(lake, objects[doc_id]), doc_ids))
-        rows = zip(doc_ids, digests, strict=True)
-        found = [_row(corpus, doc_id, objects[doc_id], sha256) for doc_id, sha256 in rows if sha256]
+        found = [
+            _row(corpus, objects[doc_id], code_version) | {"doc_id": doc_id, "sha256": sha256}
+            for doc_id, sha256 in zip(doc_ids, digests, strict=True)
+            if sha256
+        ]
         return rows_of(RAW_OBJECTS, found)
 
-    own.carry_out(diff(wanted, own.fingerprints()), compute, {}, WAVE)
+    own.carry_out(plan(objects, own, code_version), compute, {}, WAVE)
     return own
+
+
+def _fingerprint(item: ObjectInfo, code_version: str) -> str:
+    """Digest of what a listing says of an object."""
+    return fingerprint(code_version, item.etag, str(item.size), item.modified.isoformat())
 
 
 def _digest(lake: ObjectStore, item: ObjectInfo) -> str | None:
@@ -55,13 +62,11 @@ def _digest(lake: ObjectStore, item: ObjectInfo) -> str | None:
         return None
 
 
-def _row(corpus: str, doc_id: str, item: ObjectInfo, sha256: str) -> dict[str, object]:
+def _row(corpus: str, item: ObjectInfo, code_version: str) -> dict[str, object]:
     return {
-        "doc_id": doc_id,
         "key": item.key.removeprefix(f"{corpus}/"),
         "size": item.size,
         "etag": item.etag,
         "modified": item.modified,
-        "sha256": sha256,
-        "fingerprint": fingerprint(item),
+        "fingerprint": _fingerprint(item, code_version),
     }

@@ -61,7 +61,10 @@ def vector_index(
     if latest and latest.details["encoder_digest"] == encoder_digest:
         last = latest.details["collection"]
     pins = (upstream[1].snapshot, upstream[0].snapshot)
-    source = IndexSource(corpus, encoder, encoder_digest, dimensions, *pins)
+    embedded_by = upstream[0].code_version
+    source = IndexSource(
+        corpus, encoder, encoder_digest, dimensions, *pins, CODE_VERSION, embedded_by
+    )
     built = refresh(source, warehouse, vectors, last)
     details = {
         "collection": built.collection,
@@ -79,8 +82,9 @@ def vector_index(
             built.digest,
             built.report.rows,
             CODE_VERSION,
-            upstream=links(upstream),
-            details=details,
+            {"embedded_by": embedded_by},
+            links(upstream),
+            details,
         )
     )
     return materialized(built.report, record)
