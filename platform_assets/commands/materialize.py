@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.abandoned_runs import process_tag
-from platform_assets.commands.runs import logger_for, run_fault
+from platform_assets.commands.runs import failure_of, logger_for, run_fault
 from platform_assets.commands.state import State, open_instance, register
 from platform_assets.definitions import build_defs
 from platform_assets.holds import hold
@@ -230,7 +230,7 @@ def _take(rows: dict[str, Row], event: dg.DagsterEvent) -> None:
         row.seconds = round(event.step_success_data.duration_ms / 1000, 3)
     elif event.is_step_failure:
         if event.step_key in rows:
-            rows[event.step_key].failed = _message(event)
+            rows[event.step_key].failed = failure_of(event)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
         row = rows[evaluation.asset_key.to_user_string()]
@@ -240,14 +240,6 @@ def _take(rows: dict[str, Row], event: dg.DagsterEvent) -> None:
                 row.failed = said
             else:
                 row.warnings.append(said)
-
-
-def _message(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
-    error = data.error.cause if data.error and data.error.cause else data.error
-    return error.message.strip() if error else "failed"
 
 
 def _json(value: dg.MetadataValue[Any]) -> dict[str, int]:

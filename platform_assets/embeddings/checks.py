@@ -45,4 +45,4 @@ def one_unit_vector_a_chunk(
         )
         return Verdict(fault, figures)
 
-    return verdict_of(context, lake, "embeddings", examine)
+    return verdict_of(context, lake, embeddings, examine)

@@ -27,4 +27,4 @@ def manifest_matches_lake(
         fault = f"{len(there - listed)} objects have no row, {len(listed - there)} rows no object"
         return Verdict(fault, figures)
 
-    return verdict_of(context, lake, "raw_objects", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, raw_objects, examine, dg.AssetCheckSeverity.WARN)
