@@ -31,10 +31,12 @@ def check_corpus_name(name: str) -> str:
 
 
 def dimensions(partitions: dg.PartitionsDefinition[str] | None, key: str) -> dict[str, str]:
-    """`corpus`, `encoder` or both -> that part of a key of an asset partitioned so."""
+    """`corpus`, `encoder` or both -> that part of a key; none where an asset has other ones."""
     if isinstance(partitions, dg.MultiPartitionsDefinition):
         return dict(partitions.get_partition_key_from_str(key).keys_by_dimension)
-    return {"encoder" if partitions == encoders else "corpus": key}
+    if partitions == encoders:
+        return {"encoder": key}
+    return {"corpus": key} if partitions == corpora else {}
 
 
 def corpus_and_encoder(partition_key: str) -> tuple[str, str]:
