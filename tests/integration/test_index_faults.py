@@ -3,7 +3,6 @@
 The engine searches a small collection exactly, so a fault of its approximate index is planted.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,29 +17,11 @@ from platform_assets.vector_indexes.publish import (
     vector_faults,
 )
 from resources.encoding import Vectors
-from resources.vector_store import Collection, Hit, Point
+from resources.vector_store import Collection, Point
 from resources.vector_store.qdrant_edge import EdgeStore
+from tests.faulty_vectors import Distorted, Forgetful
 
 DIMENSIONS, POINTS = 16, 40
-
-
-class Faulty:
-    """A collection that loses hits of its approximate search, or distorts what it stores."""
-
-    def __init__(self, real: Collection, lost: int = 0, shown: Any = None) -> None:
-        self._real, self._lost, self._shown = real, lost, shown
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def search(self, *query: Any, exact: bool = False) -> list[Hit]:
-        found = self._real.search(*query, exact=exact)
-        return found if exact else found[self._lost :]
-
-    def vectors(self, point_ids: Sequence[str]) -> Vectors:
-        stored = self._real.vectors(point_ids).copy()
-        shown: Vectors = self._shown(stored) if self._shown else stored
-        return shown
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +49,7 @@ def test_a_sound_collection_has_full_recall_and_no_fault(collection: Collection)
 def test_recall_is_the_share_of_exact_hits_that_were_found(
     collection: Collection, lost: int
 ) -> None:
-    recall = approximate_recall(Faulty(collection, lost))
+    recall = approximate_recall(Forgetful(collection, lost))
     assert recall == pytest.approx(1 - lost / 10)
     assert recall < RECALL_FLOOR
 
@@ -100,7 +81,7 @@ def test_one_vector_of_another_length_is_found(
         vectors[row] *= factor
         return vectors
 
-    fault = vector_faults(DIMENSIONS, Faulty(collection, shown=distorted))
+    fault = vector_faults(DIMENSIONS, Distorted(collection, distorted))
     assert fault is not None
     assert "not at 1" in fault
 
@@ -113,4 +94,4 @@ def test_every_block_of_vectors_is_looked_at(
     def distorted(vectors: Vectors) -> Vectors:
         return vectors * 2 if len(vectors) == 1 else vectors
 
-    assert vector_faults(DIMENSIONS, Faulty(collection, shown=distorted)) is not None
+    assert vector_faults(DIMENSIONS, Distorted(collection, distorted)) is not None
