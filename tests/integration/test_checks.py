@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 import pytest
 
 from platform_assets.checkpoints.checks import (
@@ -43,6 +42,7 @@ from resources.vector_store import Collection
 from resources.warehouse import TableSpec
 from tests.faulty_vectors import Distorted, FaultyVectors, Forgetful
 from tests.spies import Platform
+from tests.tampering import Rows, tampered
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,6 @@ FRUITS = (
 )  # fmt: skip
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
-Rows = list[dict[str, Any]]
 Fault = Callable[[Platform], AbstractContextManager[dict[str, Any]]]
 """Plants a fault for a while; what it gives replaces resources of the check."""
 
@@ -75,18 +74,8 @@ def rows_of(table: TableSpec, change: Callable[[Rows], None]) -> Fault:
 
     @contextmanager
     def planted(platform: Platform) -> Iterator[dict[str, Any]]:
-        warehouse: Any = platform.state.warehouse
-        iceberg = warehouse._table(table)
-        before, rows = iceberg.current_snapshot().snapshot_id, iceberg.scan().to_arrow()
-        changed = rows.to_pylist()
-        change(changed)
-        with iceberg.transaction() as transaction:
-            transaction.delete(f"corpus == '{CORPUS}'")
-            transaction.append(pa.Table.from_pylist(changed, schema=rows.schema))
-        try:
+        with tampered(platform, table, change):
             yield {}
-        finally:
-            warehouse._table(table).manage_snapshots().set_current_snapshot(before).commit()
 
     return planted
 
@@ -133,8 +122,8 @@ def shown_to_training(column: str) -> Fault:
     def planted(platform: Platform) -> Iterator[dict[str, Any]]:
         [query, *_] = platform.rows(QUERIES, corpus=CORPUS, split="test")
         key = query["judgements"][0]["key"]
-        value = key if column == "positive_key" else [key]
-        with rows_of(TRAINING_PAIRS, first(**{column: value}))(platform):
+        shown = {column: key if column == "positive_key" else [key]}
+        with tampered(platform, TRAINING_PAIRS, first(**shown)):
             yield {}
 
     return planted
