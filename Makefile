@@ -82,3 +82,7 @@ bench-encoding: $(VENV)/.dev ## Encoding against SentenceTransformer.encode()
 .PHONY: bench-maintenance
 bench-maintenance: $(VENV)/.dev ## Scans after 200 updates, before and after maintenance
 	@$(BIN)/python -m tests.benchmarks.bench_maintenance
+
+.PHONY: bench-definitions
+bench-definitions: $(VENV)/.dev ## How fast the code location loads, against Dagster
+	@$(BIN)/python -m tests.benchmarks.bench_definitions

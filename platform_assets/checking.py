@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.partitions import dimensions
 from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
 
@@ -25,15 +27,19 @@ class Verdict:
 def verdict_of(
     context: dg.AssetCheckExecutionContext,
     lake: ObjectStore,
-    asset: str,
+    asset: dg.AssetsDefinition,
     examine: Callable[[str], Verdict],
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """Examine the run's partition; in a run without one, every partition ever materialised."""
+    """Examine the run's partition; in a run without one, every partition ever materialised.
+
+    An encoder that has no recipe any more is retired: nothing is made for it, so nothing is asked.
+    """
     if context.has_partition_key:
         partitions = [context.partition_key]
     else:
-        partitions = Ledger(lake).partitions(asset)
+        name = asset.key.to_user_string()
+        partitions = [key for key in Ledger(lake).partitions(name) if not _retired(asset, key)]
     found = {partition: examine(partition) for partition in partitions}
     faults = [f"{name}: {verdict.fault}" for name, verdict in found.items() if verdict.fault]
     single = len(found) == 1
@@ -48,6 +54,11 @@ def verdict_of(
         description="; ".join(faults) or _held(partitions),
         metadata=figures,
     )
+
+
+def _retired(asset: dg.AssetsDefinition, partition: str) -> bool:
+    encoder = dimensions(asset.partitions_def, partition).get("encoder")
+    return encoder is not None and encoder not in load_recipes()
 
 
 def _held(partitions: Sequence[str]) -> str:

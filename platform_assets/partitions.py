@@ -30,6 +30,15 @@ def check_corpus_name(name: str) -> str:
     return name
 
 
+def dimensions(partitions: dg.PartitionsDefinition[str] | None, key: str) -> dict[str, str]:
+    """`corpus`, `encoder` or both -> that part of a key; none where an asset has other ones."""
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        return dict(partitions.get_partition_key_from_str(key).keys_by_dimension)
+    if partitions == encoders:
+        return {"encoder": key}
+    return {"corpus": key} if partitions == corpora else {}
+
+
 def corpus_and_encoder(partition_key: str) -> tuple[str, str]:
     """The two dimensions of a `corpora_by_encoder` key."""
     keys = corpora_by_encoder.get_partition_key_from_str(partition_key).keys_by_dimension

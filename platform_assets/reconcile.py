@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
+from platform_assets.provenance import sha256_text
+
 FINGERPRINTS = pa.schema([("id", pa.string()), ("fingerprint", pa.string())])
 """Columns of the two sides of a diff; an id may stand on several rows."""
 DIFF_MB = 512
@@ -54,6 +56,16 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed)
+
+
+def fingerprint(code_version: str, *parts: str) -> str:
+    """Digest of everything a row is made of: the code that makes it, and what it makes it from.
+
+    Args:
+        code_version: `CODE_VERSION` of the asset; where it is raised, every row is computed anew.
+        parts: Upstream content, configuration, digests of models; always in the same order.
+    """
+    return sha256_text("|".join([code_version, *parts]))
 
 
 def fingerprints(

@@ -262,6 +262,8 @@ def _stored_fingerprints(
     collection: Collection, point_ids: Sequence[str], record: Record
 ) -> Iterator[tuple[str, str]]:
     """Fingerprint of each point, computed anew from what is stored of it."""
+    embedded_by = str(record.config["embedded_by"])
+    made_by = (record.code_version, embedded_by, record.details["encoder_digest"])
     schema = pa.schema([CHUNKS.schema.field(name) for name in CHUNKS.content])
     for start in range(0, len(point_ids), BLOCK):
         hits = collection.points(point_ids[start : start + BLOCK])
@@ -277,7 +279,7 @@ def _stored_fingerprints(
         ]
         digests = row_digests(pa.Table.from_pylist(chunks, schema=schema), CHUNKS.content)
         for hit, digest in zip(hits, digests, strict=True):
-            yield hit.point_id, point_fingerprint(record.details["encoder_digest"], digest)
+            yield hit.point_id, point_fingerprint(*made_by, digest)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -69,7 +69,8 @@ def checkpoints(
     pairs = _records(context, ledger, "training_pairs") if recipe.training else []
     latest = ledger.latest("checkpoints", recipe.name)
     workshop = Workshop(hub, checkpoint_store, warehouse, lambda job: trainer.train(job, context))
-    made = refresh(recipe, latest, pairs, workshop, only_if_missing=config.only_if_missing)
+    keep = config.only_if_missing
+    made = refresh(recipe, latest, pairs, workshop, CODE_VERSION, only_if_missing=keep)
     if made.result:
         _track(tracking, recipe, made, checkpoint_store)
     upstream = pairs if made.made_now else []

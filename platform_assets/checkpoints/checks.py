@@ -22,7 +22,7 @@ def files_are_as_stored(
         record = Ledger(lake).require("checkpoints", encoder)
         return Verdict(checkpoint_store.broken(record.details["checkpoint"]))
 
-    return verdict_of(context, lake, "checkpoints", examine)
+    return verdict_of(context, lake, checkpoints, examine)
 
 
 @dg.asset_check(asset=checkpoints)
@@ -44,7 +44,7 @@ def trained_as_its_recipe_says(
         )
         return Verdict(fault, {"pairs": pairs})
 
-    return verdict_of(context, lake, "checkpoints", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, checkpoints, examine, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(asset=promoted_encoder)
@@ -59,4 +59,4 @@ def better_than_the_champion(
         fault = details["why"] if challenger and details["promoted"] == "no" else None
         return Verdict(fault, {"champion": details["champion"], "verdict": details["why"]})
 
-    return verdict_of(context, lake, "promoted_encoder", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, promoted_encoder, examine, dg.AssetCheckSeverity.WARN)

@@ -14,6 +14,7 @@ from platform_assets.checkpoints.recipes import Recipe, Training
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.provenance import Record, sha256_text
 from platform_assets.queries.table import TRAINING_PAIRS
+from platform_assets.reconcile import fingerprint
 from resources.model_hub import ModelHub
 from resources.training import TrainingJob, TrainingResult
 from resources.warehouse import Warehouse
@@ -49,6 +50,7 @@ def refresh(
     latest: Record | None,
     pairs: Sequence[Record],
     workshop: Workshop,
+    code_version: str,
     *,
     only_if_missing: bool,
 ) -> Checkpoint:
@@ -59,11 +61,12 @@ def refresh(
         latest: Record of the checkpoint there is.
         pairs: Records of the training pairs of every corpus that has some.
         workshop: What making a checkpoint takes.
+        code_version: A checkpoint made by another one is made anew.
         only_if_missing: Keep a checkpoint of the same recipe although the pairs have changed.
     """
     chosen = [record for record in pairs if _wants(recipe.training, record.partition)]
     pairs_digest = sha256_text("|".join(sorted(f"{r.partition}:{r.digest}" for r in chosen)))
-    if latest is not None and latest.details["recipe"] == recipe.digest:
+    if latest is not None and _made_alike(latest, recipe, code_version):
         same = recipe.training is None or latest.details["pairs"] == pairs_digest
         if same or (only_if_missing and latest.details["trained"] == "yes"):
             encoder_digest = workshop.store.encoder_digest(latest.details["checkpoint"])
@@ -71,7 +74,8 @@ def refresh(
     result, folder = None, workshop.hub.fetch(recipe.base)
     rows = _pairs(workshop, chosen)
     if recipe.training and rows.num_rows >= recipe.training.min_pairs:
-        job = _job(recipe, folder, pairs_digest, rows, workshop.store.scratch)
+        made_of = fingerprint(code_version, recipe.digest, pairs_digest)
+        job = _job(recipe, folder, rows, workshop.store.scratch / recipe.name / made_of[:16])
         result = workshop.train(job)
         folder = job.output
         (folder / HISTORY).write_text(json.dumps({"losses": result.losses}))
@@ -100,6 +104,10 @@ def losses(store: CheckpointStore, record: Record) -> list[tuple[int, float]]:
     return [(int(step), float(loss)) for step, loss in json.loads(history.read_text())["losses"]]
 
 
+def _made_alike(latest: Record, recipe: Recipe, code_version: str) -> bool:
+    return latest.details["recipe"] == recipe.digest and latest.code_version == code_version
+
+
 def _wants(training: Training | None, corpus: str) -> bool:
     return training is not None and (training.corpora == "all" or corpus in training.corpora)
 
@@ -114,11 +122,8 @@ def _pairs(workshop: Workshop, records: Sequence[Record]) -> pa.Table:
     return pa.concat_tables([empty, *(table.sort_by("query_id") for table in tables)])
 
 
-def _job(
-    recipe: Recipe, base: Path, pairs_digest: str, rows: pa.Table, scratch: Path
-) -> TrainingJob:
+def _job(recipe: Recipe, base: Path, rows: pa.Table, folder: Path) -> TrainingJob:
     assert recipe.training is not None
-    folder = scratch / recipe.name / sha256_text(f"{recipe.digest}|{pairs_digest}")[:16]
     folder.mkdir(parents=True, exist_ok=True)
     pairs = folder / "pairs.parquet"
     negatives = pc.list_slice(rows.column("negatives"), 0, recipe.training.negatives)

@@ -28,7 +28,7 @@ def within_token_limit(
         fault = f"a chunk has {longest} tokens, the limit is {limit}" if longest > limit else None
         return Verdict(fault, {"longest": longest, "limit": limit})
 
-    return verdict_of(context, lake, "chunks", examine)
+    return verdict_of(context, lake, chunks, examine)
 
 
 @dg.asset_check(asset=chunks, blocking=True)
@@ -54,4 +54,4 @@ def every_document_has_chunks(
         )
         return Verdict(fault, figures)
 
-    return verdict_of(context, lake, "chunks", examine)
+    return verdict_of(context, lake, chunks, examine)

@@ -8,8 +8,7 @@ import pyarrow as pa
 from platform_assets.chunks.chunking import ChunkingConfig, chunk_document
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS
-from platform_assets.provenance import sha256_text
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import diff, fingerprint, fingerprints
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Tokenizer
 from resources.parsing import Element
@@ -33,9 +32,9 @@ def refresh(
     """
     scope = {"corpus": corpus}
     documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "digest"], snapshot=snapshot)
-    chunker = [code_version, config.digest, *(tokenizer.digest for tokenizer in tokenizers)]
+    chunker = [config.digest, *(tokenizer.digest for tokenizer in tokenizers)]
     digests = documents.column("digest").to_pylist()
-    values = [sha256_text("|".join([digest, *chunker])) for digest in digests]
+    values = [fingerprint(code_version, digest, *chunker) for digest in digests]
     doc_ids = documents.column("doc_id").to_pylist()
     wanted = dict(zip(doc_ids, values, strict=True))
     own = OwnRows(warehouse, CHUNKS, scope)

@@ -9,12 +9,12 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.abandoned_runs import process_tag
-from platform_assets.commands.runs import logger_for, run_fault
+from platform_assets.commands.runs import failure_of, logger_for, run_fault
 from platform_assets.commands.state import State, open_instance, register
 from platform_assets.definitions import build_defs
 from platform_assets.holds import hold
 from platform_assets.partitions import corpora as corpus_partitions
-from platform_assets.partitions import encoders
+from platform_assets.partitions import dimensions, encoders
 from platform_assets.reconcile import Work
 from platform_assets.results import REPORT, WORK
 
@@ -178,19 +178,18 @@ def _blocked(
     graph = defs.resolve_asset_graph()
     blocked: dict[str, str] = {}
     for asset in group:
-        for parent in (key.to_user_string() for key in graph.get(dg.AssetKey(asset)).parent_keys):
+        node = graph.get(dg.AssetKey(asset))
+        own = dimensions(node.partitions_def, partition).items()
+        for parent in (graph.get(key) for key in node.parent_keys):
+            name = parent.key.to_user_string()
             failed = any(
-                row.asset == parent and row.failed and _within(row.partition, partition)
+                dimensions(parent.partitions_def, row.partition).items() <= own
                 for row in rows.values()
+                if row.asset == name and row.failed
             )
-            if parent in blocked or failed:
-                blocked[asset] = f"{parent} failed"
+            if name in blocked or failed:
+                blocked[asset] = f"{name} failed"
     return blocked
-
-
-def _within(upstream: str, partition: str) -> bool:
-    """Whether every dimension of the upstream key is one of the key's."""
-    return set(upstream.split("|")) <= set(partition.split("|"))
 
 
 def _run(
@@ -235,7 +234,7 @@ def _take(rows: dict[str, Row], event: dg.DagsterEvent) -> None:
         row.seconds = round(event.step_success_data.duration_ms / 1000, 3)
     elif event.is_step_failure:
         if event.step_key in rows:
-            rows[event.step_key].failed = _message(event)
+            rows[event.step_key].failed = failure_of(event)
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
         row = rows[evaluation.asset_key.to_user_string()]
@@ -245,14 +244,6 @@ def _take(rows: dict[str, Row], event: dg.DagsterEvent) -> None:
                 row.failed = said
             else:
                 row.warnings.append(said)
-
-
-def _message(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
-    error = data.error.cause if data.error and data.error.cause else data.error
-    return error.message.strip() if error else "failed"
 
 
 def _json(value: dg.MetadataValue[Any]) -> dict[str, int]:

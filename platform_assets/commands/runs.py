@@ -26,6 +26,15 @@ def logger_for(show: Callable[[str], None]) -> dg.LoggerDefinition:
     return lakeloom
 
 
+def failure_of(event: dg.DagsterEvent) -> str:
+    """Why a step failed, from its failure event."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error.cause if data.error and data.error.cause else data.error
+    return error.message.strip() if error else "failed"
+
+
 def run_fault(result: dg.ExecuteInProcessResult) -> str | None:
     """Why a run ended before any step could, such as a layer that cannot be reached."""
     events = result.all_events

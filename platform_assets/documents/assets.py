@@ -42,16 +42,21 @@ def documents(
     corpus = context.partition_key
     ledger = Ledger(lake)
     upstream = ledger.require("raw_objects", corpus)
-    done = refresh(corpus, lake, warehouse, parser)
+    done = refresh(corpus, lake, warehouse, parser, CODE_VERSION)
     if done.unsettled:
         context.log.warning(
             "changed while they were read, left for the next run: %s", done.unsettled
         )
     accepted, rejected = done.accepted.digest(), done.rejected.digest()
+    latest = ledger.latest("documents", corpus)
+    if latest and latest.details["rejected"] == rejected:  # other corpora's commits are not ours
+        rejected_snapshot = latest.details["rejected_snapshot"]
+    else:
+        rejected_snapshot = done.rejected.snapshot() or ""
     details = {
         "accepted": accepted,
         "rejected": rejected,
-        "rejected_snapshot": done.rejected.snapshot() or "",
+        "rejected_snapshot": rejected_snapshot,
     }
     config = {"parser": parser.fingerprint}
     record = done.accepted.record(CODE_VERSION, config, [upstream], details)

@@ -35,7 +35,7 @@ def every_object_accounted_for(
         lost, extra = wanted - have, have - wanted
         return Verdict(f"{lost.total()} objects unaccounted for, {extra.total()} extra", figures)
 
-    return verdict_of(context, lake, "documents", examine)
+    return verdict_of(context, lake, documents, examine)
 
 
 @dg.asset_check(asset=documents)
@@ -56,4 +56,4 @@ def no_rejected_documents(
         fault = f"{rows.num_rows} documents were rejected ({named}): {first}"
         return Verdict(fault, {"rejected": rows.num_rows, **reasons})
 
-    return verdict_of(context, lake, "documents", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, documents, examine, dg.AssetCheckSeverity.WARN)

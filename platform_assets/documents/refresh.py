@@ -8,10 +8,9 @@ import pyarrow as pa
 
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.erasure.tombstones import REASON, refusals
-from platform_assets.provenance import sha256_text
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import diff, fingerprint, fingerprints
 from platform_assets.tables import OwnRows, carry_out, rows_of, waves_of
 from resources.object_store import ObjectStore
 from resources.parsing import DocumentParser, ParsedDocument, Rejection
@@ -33,7 +32,11 @@ class Documents:
 
 
 def refresh(
-    corpus: str, lake: ObjectStore, warehouse: Warehouse, parser: DocumentParser
+    corpus: str,
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    parser: DocumentParser,
+    code_version: str,
 ) -> Documents:
     """Parse what is new or changed, drop what is gone, file what cannot be parsed.
 
@@ -52,7 +55,7 @@ def refresh(
     erased = {doc_id for doc_id, row in objects.items() if refused.cover(doc_id, row["sha256"])}
     for doc_id, row in objects.items():
         reader = REASON if doc_id in erased else parser.fingerprint
-        row["fingerprint"] = sha256_text(f"{row['sha256']}|{reader}")
+        row["fingerprint"] = fingerprint(code_version, row["sha256"], reader)
 
     def compute(doc_ids: Sequence[str]) -> tuple[Sequence[str], Sequence[pa.Table]]:
         accepted: list[dict[str, object]] = []

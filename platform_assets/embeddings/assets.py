@@ -9,13 +9,12 @@ from platform_assets.chunks.assets import chunks
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.refresh import refresh
 from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.embeddings.vectors import CODE_VERSION
 from platform_assets.partitions import corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import Ledger
 from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
-
-CODE_VERSION = "1"
 
 
 @dg.asset(
@@ -46,6 +45,7 @@ def embeddings(
         warehouse,
         lambda: checkpoint_store.load(checkpoint),
         progress_log(context, "texts embedded"),
+        CODE_VERSION,
         upstream[0].snapshot,
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))

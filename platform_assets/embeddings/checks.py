@@ -35,7 +35,7 @@ def one_unit_vector_a_chunk(
             foreign += sum(d != digest for d in batch.column("encoder_digest").to_pylist())
             vectors = batch.column("vector").to_numpy(zero_copy_only=False)
             norms = np.linalg.norm(np.stack(vectors), axis=1) if len(vectors) else np.ones(0)
-            off += int((np.abs(norms - 1) > NORM_TOLERANCE).sum())
+            off += int((~(np.abs(norms - 1) <= NORM_TOLERANCE)).sum())  # NaN is off too
         figures = {"chunks": len(wanted), "vectors": len(have)}
         if set(have) == wanted and len(have) == len(wanted) and not off and not foreign:
             return Verdict(None, figures)
@@ -45,4 +45,4 @@ def one_unit_vector_a_chunk(
         )
         return Verdict(fault, figures)
 
-    return verdict_of(context, lake, "embeddings", examine)
+    return verdict_of(context, lake, embeddings, examine)

@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
-from platform_assets.embeddings.vectors import StoredVectors, encode_missing
-from platform_assets.provenance import sha256_text
+from platform_assets.embeddings.vectors import StoredVectors, encode_missing, vector_fingerprint
 from platform_assets.reconcile import diff, fingerprints
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder, Vectors
@@ -25,6 +24,7 @@ class Embedder:
     """Gives chunks their vectors, encoding each distinct text once."""
 
     encoder_digest: str
+    code_version: str
     encoder: Callable[[], Encoder]
     """Loads the encoder; called only if a text has no vector yet."""
     progress: Callable[[int, int], None]
@@ -51,7 +51,7 @@ class Embedder:
             "text_digest": chunk["text_digest"],
             "encoder_digest": self.encoder_digest,
             "vector": vectors[chunk["text_digest"]],
-            "fingerprint": _fingerprint(chunk, self.encoder_digest),
+            "fingerprint": vector_fingerprint(chunk, self.encoder_digest, self.code_version),
         }
 
     def _advance(self, count: int) -> None:
@@ -66,6 +66,7 @@ def refresh(
     warehouse: Warehouse,
     encoder: Callable[[], Encoder],
     progress: Callable[[int, int], None],
+    code_version: str,
     snapshot: str | None,
 ) -> OwnRows:
     """Embed the texts of new and changed chunks, drop the vectors of vanished ones.
@@ -76,14 +77,14 @@ def refresh(
     chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns, snapshot=snapshot).to_pylist()
     own = OwnRows(warehouse, EMBEDDINGS, {"corpus": corpus, "encoder": encoder_name})
     doc_ids = [chunk["doc_id"] for chunk in chunks]
-    values = [_fingerprint(chunk, encoder_digest) for chunk in chunks]
+    values = [vector_fingerprint(chunk, encoder_digest, code_version) for chunk in chunks]
     plan = diff(fingerprints(doc_ids, values), own.fingerprints())
     stale = set(plan.stale)
     needed = Counter(chunk["text_digest"] for chunk in chunks if chunk["doc_id"] in stale)
-    stored = StoredVectors(warehouse, encoder_digest, needed)
+    stored = StoredVectors(warehouse, encoder_digest, code_version, needed)
     total = sum(digest not in stored for digest in needed)
     repeated = {digest for digest, count in needed.items() if count > 1}
-    embedder = Embedder(encoder_digest, encoder, progress, stored, total, repeated)
+    embedder = Embedder(encoder_digest, code_version, encoder, progress, stored, total, repeated)
 
     def compute(groups: Sequence[str]) -> pa.Table:
         if not groups:
@@ -94,7 +95,3 @@ def refresh(
     own.carry_out(plan, compute, Counter(doc_ids), WAVE_CHUNKS)
     own.report.work.embedded = embedder.embedded
     return own
-
-
-def _fingerprint(chunk: dict[str, Any], encoder_digest: str) -> str:
-    return sha256_text(f"{chunk['chunk_id']}|{chunk['text_digest']}|{encoder_digest}")

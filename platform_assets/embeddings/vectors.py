@@ -4,34 +4,53 @@ Here: the reuse that makes a text be encoded once for each encoder, whichever co
 it stands in. Not here: rows and commits (refresh.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.reconcile import fingerprint
 from resources.encoding import Encoder, Vectors
 from resources.warehouse import Warehouse
 
+CODE_VERSION = "1"
+"""Of the asset `embeddings`; it stands here because training pairs use its vectors again."""
+
+
+def vector_fingerprint(chunk: Mapping[str, Any], encoder_digest: str, code_version: str) -> str:
+    """Digest of everything the embedding of a chunk is made of."""
+    return fingerprint(code_version, chunk["chunk_id"], chunk["text_digest"], encoder_digest)
+
 
 class StoredVectors:
-    """What an encoder has encoded so far, as of one snapshot of the table."""
+    """What an encoder has encoded so far by one version of the code, in one snapshot."""
 
     def __init__(
-        self, warehouse: Warehouse, encoder_digest: str, text_digests: Iterable[str]
+        self,
+        warehouse: Warehouse,
+        encoder_digest: str,
+        code_version: str,
+        text_digests: Iterable[str],
     ) -> None:
         """Find which texts have a vector; the vectors themselves are read by `fetch`."""
         self._warehouse = warehouse
         self._scope = {"encoder_digest": encoder_digest}
         self._snapshot = warehouse.snapshot(EMBEDDINGS)
-        self._homes: dict[str, str] = {}
+        self._homes: dict[str, tuple[str, str]] = {}
+        """Text digest -> document and fingerprint of a row that has its vector."""
         sought = pa.array(sorted(set(text_digests)), pa.string())
         if self._snapshot and len(sought):
             index = self._scan(["doc_id", "text_digest"])
             hits = index.filter(pc.is_in(index.column("text_digest"), value_set=sought))
-            columns = (hits.column(name).to_pylist() for name in ("text_digest", "doc_id"))
-            self._homes = dict(zip(*columns, strict=True))
+            homes = hits.column("doc_id").unique().to_pylist()
+            columns = ["doc_id", "chunk_id", "text_digest", "fingerprint"]
+            for row in self._scan(columns, homes).to_pylist():
+                made_now = vector_fingerprint(row, encoder_digest, code_version)
+                if row["fingerprint"] == made_now:  # not by an earlier version of the code
+                    self._homes[row["text_digest"]] = (row["doc_id"], made_now)
 
     def __contains__(self, text_digest: str) -> bool:
         return text_digest in self._homes
@@ -41,13 +60,13 @@ class StoredVectors:
         wanted = {digest for digest in text_digests if digest in self._homes}
         if not wanted:
             return {}
-        homes = sorted({self._homes[digest] for digest in wanted})
-        rows = self._scan(["text_digest", "vector"], homes)
-        rows = rows.filter(pc.is_in(rows.column("text_digest"), value_set=pa.array(wanted)))
+        homes, made = ({self._homes[digest][n] for digest in wanted} for n in (0, 1))
+        rows = self._scan(["text_digest", "fingerprint", "vector"], sorted(homes))
+        rows = rows.filter(pc.is_in(rows.column("fingerprint"), value_set=pa.array(made)))
         vectors = (np.asarray(vector, np.float32) for vector in rows.column("vector").to_pylist())
         return dict(zip(rows.column("text_digest").to_pylist(), vectors, strict=True))
 
-    def _scan(self, columns: list[str], groups: list[str] | None = None) -> pa.Table:
+    def _scan(self, columns: list[str], groups: Sequence[str] | None = None) -> pa.Table:
         return self._warehouse.scan(EMBEDDINGS, self._scope, columns, groups, self._snapshot)
 
 

@@ -29,7 +29,7 @@ def every_erasure_is_proven(
         places += [f"{document} is not carried through yet" for document in marked]
         return Verdict("; ".join(places) or None, figures)
 
-    return verdict_of(context, lake, "erasures", examine)
+    return verdict_of(context, lake, erasures, examine)
 
 
 @dg.asset_check(asset=checkpoints)
@@ -55,4 +55,4 @@ def not_trained_on_erased_documents(
         )
         return Verdict(fault)
 
-    return verdict_of(context, lake, "checkpoints", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, checkpoints, examine, dg.AssetCheckSeverity.WARN)

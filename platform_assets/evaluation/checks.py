@@ -33,7 +33,7 @@ def every_query_was_answered(
         figures = {"queries": len(set(attempted)), "failed": len(failed)}
         return Verdict(unanswered(attempted, answered), figures)
 
-    return verdict_of(context, lake, "retrieval_evaluation", examine)
+    return verdict_of(context, lake, retrieval_evaluation, examine)
 
 
 @dg.asset_check(asset=retrieval_evaluation)
@@ -58,7 +58,7 @@ def not_worse_than_served(
         # The better retriever is what would be served.
         return Verdict(faults[0] if faults and all(faults) else None, {"compared": len(served)})
 
-    return verdict_of(context, lake, "retrieval_evaluation", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, retrieval_evaluation, examine, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(asset=evaluation_plots, blocking=True)
@@ -80,4 +80,4 @@ def plots_are_images(
                 return Verdict(f"{name} cannot be shown: {error}")
         return Verdict(None, {"plots": len(names)})
 
-    return verdict_of(context, lake, "evaluation_plots", examine)
+    return verdict_of(context, lake, evaluation_plots, examine)

@@ -29,7 +29,7 @@ def every_pinned_snapshot_is_there(
         figures = {"pinned": len(wanted), "gone": len(gone)}
         return Verdict(f"pinned snapshots are gone: {', '.join(gone)}" if gone else None, figures)
 
-    return verdict_of(context, lake, "table_maintenance", examine)
+    return verdict_of(context, lake, table_maintenance, examine)
 
 
 @dg.asset_check(asset=restored_index)
@@ -49,4 +49,4 @@ def points_are_those_of_then(
         same = digest_of_rows(sorted(points.items())) == record.digest
         return Verdict(None if same else f"{name} was altered", {"points": len(points)})
 
-    return verdict_of(context, lake, "restored_index", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, restored_index, examine, dg.AssetCheckSeverity.WARN)

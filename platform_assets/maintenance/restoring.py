@@ -83,7 +83,9 @@ def rebuild(
     latest = ledger.latest("vector_index", index.partition)
     last = latest.details["collection"] if latest and _same_encoder(latest, digest) else None
     dimensions = int(index.details["dimensions"])
-    source = IndexSource(corpus, encoder, digest, dimensions, chunks, embeddings, generation)
+    versions = (index.code_version, str(index.config["embedded_by"]))
+    pins = (chunks, embeddings)
+    source = IndexSource(corpus, encoder, digest, dimensions, *pins, *versions, generation)
     built = refresh(source, warehouse, vectors, last)
     if (built.collection, built.digest) != (index.details["collection"], index.digest):
         raise ValueError(

@@ -28,7 +28,7 @@ def train_and_test_share_no_query(
             return Verdict(None, figures)
         return Verdict(f"{len(shared)} texts in both splits, {unjudged} unjudged", figures)
 
-    return verdict_of(context, lake, "queries", examine)
+    return verdict_of(context, lake, queries, examine)
 
 
 @dg.asset_check(asset=training_pairs, blocking=True)
@@ -45,4 +45,4 @@ def no_test_document_in_training(
         fault = f"{leaked} pairs show a test document to training" if leaked else None
         return Verdict(fault, {"pairs": rows})
 
-    return verdict_of(context, lake, "training_pairs", examine)
+    return verdict_of(context, lake, training_pairs, examine)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from platform_assets.chunks.table import CHUNKS
-from platform_assets.embeddings.vectors import StoredVectors, encode_missing
+from platform_assets.embeddings.vectors import CODE_VERSION, StoredVectors, encode_missing
 from platform_assets.erasure.tombstones import refusals
 from platform_assets.evaluation.bm25 import Bm25Index
 from platform_assets.provenance import canonical, sha256_text
@@ -52,7 +52,8 @@ def refresh(
         lexical, offered = _offered(queries, chunks)
         texts = {row["text_digest"]: row["text"] for row in offered}
         texts |= {sha256_text(query.text): query.text for query in queries}
-        stored = StoredVectors(warehouse, encoder().digest, texts).fetch(texts)
+        known = StoredVectors(warehouse, encoder().digest, CODE_VERSION, texts)
+        stored = known.fetch(texts)
         new = encode_missing(texts, stored, encoder, progress)
         own.report.work.embedded = len(new)
         vectors = stored | new

@@ -28,5 +28,5 @@ def raw_objects(
 ) -> dg.MaterializeResult[None]:
     """Manifest of the objects of a corpus in the lake: key, size, etag and content digest."""
     corpus = check_corpus_name(context.partition_key)
-    own = refresh(corpus, lake, warehouse)
+    own = refresh(corpus, lake, warehouse, CODE_VERSION)
     return materialized(own.report, Ledger(lake).commit(own.record(CODE_VERSION)))

@@ -29,4 +29,4 @@ def manifest_matches_lake(
         added, removed = len(found.added), len(found.removed)
         return Verdict(f"{added} objects have no row, {removed} rows no object", figures)
 
-    return verdict_of(context, lake, "raw_objects", examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, raw_objects, examine, dg.AssetCheckSeverity.WARN)

@@ -7,9 +7,8 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.provenance import sha256_text
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import Plan, diff, fingerprint, fingerprints
 from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectInfo, ObjectStore
 from resources.warehouse import Warehouse
@@ -20,7 +19,7 @@ READERS = 8
 """Objects read at a time for their digest."""
 PAGE = 10_000
 """Objects of a listing held as Python's objects at a time."""
-_LISTED = ("doc_id", "key", "size", "etag", "modified", "fingerprint")
+_LISTED = ("doc_id", "key", "size", "etag", "modified")
 LISTING = pa.schema([RAW_OBJECTS.schema.field(name).remove_metadata() for name in _LISTED])
 
 
@@ -34,11 +33,22 @@ def listing(lake: ObjectStore, corpus: str) -> pa.Table:
     return pa.Table.from_batches((_listed(corpus, batch) for batch in batches), LISTING)
 
 
-def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> OwnRows:
-    """Reconcile the manifest of one corpus with the lake."""
-    objects = listing(lake, corpus)
-    own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": corpus})
+def fingerprinted(objects: pa.Table, code_version: str) -> pa.Table:
+    """A listing with the column `fingerprint`: digests of what it says of each object."""
+    parts = [_fingerprints(batch, code_version) for batch in objects.to_batches(PAGE)]
+    return objects.append_column("fingerprint", pa.chunked_array(parts, pa.string()))
+
+
+def plan(objects: pa.Table, own: OwnRows) -> Plan:
+    """What of a fingerprinted listing the manifest does not hold, or holds otherwise."""
     wanted = fingerprints(objects.column("doc_id"), objects.column("fingerprint"))
+    return diff(wanted, own.fingerprints())
+
+
+def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: str) -> OwnRows:
+    """Reconcile the manifest of one corpus with the lake."""
+    objects = fingerprinted(listing(lake, corpus), code_version)
+    own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": corpus})
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
         chosen = pc.is_in(objects.column("doc_id"), pa.array(doc_ids, pa.string()))
@@ -49,7 +59,7 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> OwnRows:
         found = zip(rows.values(), digests, strict=True)
         return rows_of(RAW_OBJECTS, [{**row, "sha256": sha256} for row, sha256 in found if sha256])
 
-    own.carry_out(diff(wanted, own.fingerprints()), compute, {}, WAVE)
+    own.carry_out(plan(objects, own), compute, {}, WAVE)
     return own
 
 
@@ -62,15 +72,20 @@ def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
         [item.size for _, item in there],
         [item.etag for _, item in there],
         [item.modified for _, item in there],
-        [_fingerprint(item) for _, item in there],
     ]
     arrays = [pa.array(c, field.type) for c, field in zip(columns, LISTING, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=LISTING)
 
 
-def _fingerprint(item: ObjectInfo) -> str:
-    """Digest of what a listing says of an object."""
-    return sha256_text(f"{item.etag}|{item.size}|{item.modified.isoformat()}")
+def _fingerprints(batch: pa.RecordBatch, code_version: str) -> pa.Array:
+    columns = (batch.column(name).to_pylist() for name in ("etag", "size", "modified"))
+    return pa.array(
+        [
+            fingerprint(code_version, etag, str(size), modified.isoformat())
+            for etag, size, modified in zip(*columns, strict=True)
+        ],
+        pa.string(),
+    )
 
 
 def _digest(lake: ObjectStore, key: str) -> str | None:

@@ -67,7 +67,9 @@ def vector_index(
     if last and is_outdated(last, erased):  # a clone would keep the bytes of what was erased
         last = None
     pins = (upstream[1].snapshot, upstream[0].snapshot)
-    source = IndexSource(corpus, encoder, encoder_digest, dimensions, *pins, erased)
+    embedded_by = upstream[0].code_version
+    versions = (CODE_VERSION, embedded_by)
+    source = IndexSource(corpus, encoder, encoder_digest, dimensions, *pins, *versions, erased)
     built = refresh(source, warehouse, vectors, last)
     details = {
         "collection": built.collection,
@@ -85,7 +87,7 @@ def vector_index(
             built.digest,
             built.report.rows,
             CODE_VERSION,
-            erasure_config(erased),
+            {"embedded_by": embedded_by, **erasure_config(erased)},
             links(upstream),
             details,
         )

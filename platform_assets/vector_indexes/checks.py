@@ -31,7 +31,7 @@ def ids_are_live_chunks(
         corpus, _ = corpus_and_encoder(partition)
         return Verdict(id_faults(corpus, warehouse, vectors.open(details["collection"])))
 
-    return verdict_of(context, lake, "vector_index", examine)
+    return verdict_of(context, lake, vector_index, examine)
 
 
 @dg.asset_check(asset=vector_index, blocking=True)
@@ -47,7 +47,7 @@ def vectors_have_dimensions_and_unit_length(
         collection = vectors.open(details["collection"])
         return Verdict(vector_faults(int(details["dimensions"]), collection))
 
-    return verdict_of(context, lake, "vector_index", examine)
+    return verdict_of(context, lake, vector_index, examine)
 
 
 @dg.asset_check(asset=vector_index, blocking=True)
@@ -64,7 +64,7 @@ def approximate_search_finds_what_exact_search_finds(
         fault = f"recall@10 is {recall:.4f}" if recall < RECALL_FLOOR else None
         return Verdict(fault, {"recall@10": recall, "floor": RECALL_FLOOR})
 
-    return verdict_of(context, lake, "vector_index", examine)
+    return verdict_of(context, lake, vector_index, examine)
 
 
 @dg.asset_check(asset=published_index, blocking=True)
@@ -89,4 +89,4 @@ def alias_resolves(
         same = record.details["collection"] == served.collection
         return Verdict(None if same else "the record names another collection", figures)
 
-    return verdict_of(context, lake, "published_index", examine)
+    return verdict_of(context, lake, published_index, examine)

@@ -108,7 +108,7 @@ def vector_faults(dimensions: int, collection: Collection) -> str | None:
         if vectors.shape[1] != dimensions:
             return f"vectors have {vectors.shape[1]} dimensions, not {dimensions}"
         norms = np.linalg.norm(vectors, axis=1)
-        if np.abs(norms - 1).max() > NORM_TOLERANCE:
+        if not (np.abs(norms - 1) <= NORM_TOLERANCE).all():  # so that NaN is a fault too
             return f"vector lengths lie between {norms.min():.4f} and {norms.max():.4f}, not at 1"
     return None
 

@@ -12,14 +12,11 @@ import pyarrow as pa
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
-from platform_assets.provenance import sha256_text
-from platform_assets.reconcile import Report, diff, fingerprints, waves
+from platform_assets.reconcile import Report, diff, fingerprint, fingerprints, waves
 from platform_assets.tables import digest_of_rows
 from resources.vector_store import AlreadyBuiltError, Point, VectorStore
 from resources.warehouse import Warehouse
 
-POINT_VERSION = 1
-"""Raise it when a point or the index is made otherwise: every collection is then built anew."""
 WAVE_POINTS = 2_048
 """Points stored durably at a time."""
 
@@ -36,8 +33,16 @@ class IndexSource:
     """Snapshot of the chunks."""
     embeddings: str | None
     """Snapshot of the embeddings."""
+    code_version: str
+    embedded_by: str
+    """Code version of the embeddings; where one of the two is raised, all points are made anew."""
     generation: str = ""
     """Of the corpus's erasures (`erasure.tombstones`); a new one is a new collection."""
+
+    def fingerprint(self, chunk_digest: str) -> str:
+        """That of the point of a chunk."""
+        made_by = (self.code_version, self.embedded_by, self.encoder_digest)
+        return point_fingerprint(*made_by, chunk_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,11 @@ class BuiltIndex:
     report: Report
 
 
-def point_fingerprint(encoder_digest: str, chunk_digest: str) -> str:
+def point_fingerprint(
+    code_version: str, embedded_by: str, encoder_digest: str, chunk_digest: str
+) -> str:
     """Digest of everything a point is made of."""
-    return sha256_text(f"{chunk_digest}|{encoder_digest}|{POINT_VERSION}")
+    return fingerprint(code_version, embedded_by, encoder_digest, chunk_digest)
 
 
 def collection_name(source: IndexSource, digest: str) -> str:
@@ -75,7 +82,7 @@ def refresh(
     rows = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"], snapshot=source.chunks)
     chunks = rows.to_pylist()
     wanted = {
-        row["chunk_id"]: point_fingerprint(source.encoder_digest, row["digest"])
+        row["chunk_id"]: source.fingerprint(row["digest"])
         for row in sorted(chunks, key=itemgetter("chunk_id"))
     }
     digest = digest_of_rows(wanted.items())
@@ -130,7 +137,7 @@ def _point(source: IndexSource, chunk: dict[str, Any], vector: Sequence[float]) 
     heading = chunk["heading_path"]
     return Point(
         point_id=chunk["chunk_id"],
-        fingerprint=point_fingerprint(source.encoder_digest, chunk["digest"]),
+        fingerprint=source.fingerprint(chunk["digest"]),
         vector=vector,
         text=chunk["text"],
         sparse_text="\n".join([*heading, chunk["text"]]),

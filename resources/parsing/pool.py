@@ -17,8 +17,6 @@ from importlib.metadata import version
 from resources.parsing import ParsedDocument, Rejection, RejectionReason, formats, wire
 from resources.parsing.process import Limits, WorkerProcess
 
-PARSING_VERSION = 1
-"""Raise it whenever a change to this folder changes what parsing returns."""
 _LIBRARIES = (
     "charset-normalizer",
     "docutils",
@@ -44,9 +42,12 @@ class GuardedParser:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of everything that changes what parsing returns: versions and limits."""
+        """Digest of what a parse depends on but our code: libraries, limits, the parser's name.
+
+        A change to this folder that changes what parsing returns raises `CODE_VERSION` of the
+        asset `documents`.
+        """
         facts = {
-            "version": PARSING_VERSION,
             "parser": self.parser,
             "libraries": {name: version(name) for name in _LIBRARIES},
             "limits": asdict(self.limits),

@@ -24,7 +24,7 @@ from resources.encoding import Tokenizer, Vectors
 from resources.encoding.openvino import OpenVinoBackend
 from resources.model_hub.package import PackageHub
 
-RATIO_FLOOR = 2.0
+RATIO_FLOOR = 4.0
 LOSS_CEILING = 0.005
 CHUNK_TOKENS = 200
 WHOLE_TOKENS = 240

@@ -36,6 +36,8 @@ from resources.warehouse import Scope, TableSpec
 
 CORPUS = "bench"
 MODEL = "all-MiniLM-L6-v2"
+VERSION = "1"
+"""Of the code; this state sees no other."""
 
 
 @dataclass(slots=True)
@@ -114,13 +116,15 @@ class Pipeline:
         for path in sorted(path for path in docs.rglob("*") if path.is_file()):
             self.state.lake.put(f"{CORPUS}/{path.relative_to(docs).as_posix()}", path)
         lake, warehouse = self.state.lake, self._warehouse
-        refresh_objects(CORPUS, lake, self.state.warehouse)
+        refresh_objects(CORPUS, lake, self.state.warehouse, VERSION)
         with self.watch.measure(stage := Stage("parse", "documents")):
             parser = registry.connect_parser(self.state.settings)
-            stage.count = refresh_documents(CORPUS, lake, warehouse, parser).parsed
+            stage.count = refresh_documents(CORPUS, lake, warehouse, parser, VERSION).parsed
         with self.watch.measure(stage := Stage("chunk", "chunks")):
             config, known = ChunkingConfig.from_env(), tokenizers(self._hub)
-            stage.count = refresh_chunks(CORPUS, warehouse, known, config, "1", None).report.rows
+            stage.count = refresh_chunks(
+                CORPUS, warehouse, known, config, VERSION, None
+            ).report.rows
         self.encoder.encode(["loaded before the clock starts"])
         with self.watch.measure(stage := Stage("embed", "chunks")):
             stage.count = self._embed()
@@ -129,15 +133,15 @@ class Pipeline:
         return self.watch.stages
 
     def _embed(self) -> int:
-        digest = self.encoder.digest
-        own = refresh_embeddings(
-            CORPUS, "minilm", digest, self._warehouse, lambda: self.encoder, lambda *_: None, None
-        )
+        encoder = self.encoder
+        made_by = ("minilm", encoder.digest, self._warehouse, lambda: encoder)
+        own = refresh_embeddings(CORPUS, *made_by, lambda *_: None, VERSION, None)
         return own.report.work.embedded
 
     def _index(self) -> int:
         encoder = self.encoder
-        source = IndexSource(CORPUS, "minilm", encoder.digest, encoder.dimensions, None, None)
+        made_by = (encoder.digest, encoder.dimensions, None, None, VERSION, VERSION)
+        source = IndexSource(CORPUS, "minilm", *made_by)
         return refresh_index(source, self._warehouse, self.state.vectors, None).report.rows
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from platform_assets.checkpoints import recipes
+from platform_assets.commands.check import check
 from platform_assets.commands.state import dagster_home
 from platform_assets.definitions import defs
 from platform_assets.provenance import PREFIX
@@ -75,3 +77,37 @@ def test_it_fails_where_a_blocking_check_fails(audited: Platform) -> None:
     failed = [check for check in json.loads(by_us.stdout)["checks"] if not check["passed"]]
     assert [check["check"] for check in failed] == ["files_are_as_stored"]
     assert "was altered" in failed[0]["description"]
+
+
+def test_a_check_that_cannot_be_carried_out_has_failed(audited: Platform) -> None:
+    lake, latest = audited.state.lake, f"{PREFIX}/latest/evaluation_plots/rivers"
+    record = lake.get(latest)
+    lake.put(latest, b"0" * 64)
+    try:
+        answer = check(audited.state, lambda _: None)
+    finally:
+        lake.put(latest, record)
+    assert not answer["ok"]
+    assert len(answer["checks"]) == len(defs.resolve_asset_graph().asset_check_keys)
+    failed = {found["check"]: found for found in answer["checks"] if not found["passed"]}
+    assert failed.keys() == {"plots_are_images", "every_pinned_snapshot_is_there"}
+    for found in failed.values():
+        assert found["severity"] == "ERROR"
+        assert "0" * 64 in found["description"]
+
+
+def test_an_encoder_without_a_recipe_is_retired(
+    audited: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = tmp_path / "recipes.toml"
+    renamed.write_text(recipes.RECIPES.read_text().replace("[minilm]", "[small]"))
+    monkeypatch.setattr(recipes, "RECIPES", renamed)
+    answer = check(audited.state, lambda _: None)
+    assert answer["ok"]
+    found = {(item["asset"], item["check"]): item["description"] for item in answer["checks"]}
+    assert found.keys() == {
+        (key.asset_key.to_user_string(), key.name)
+        for key in defs.resolve_asset_graph().asset_check_keys
+    }
+    assert found["checkpoints", "trained_as_its_recipe_says"] == "nothing materialised yet"
+    assert found["embeddings", "one_unit_vector_a_chunk"] == "nothing materialised yet"

@@ -1,13 +1,21 @@
 """Work is proportional to the change: every call is counted, nothing is timed."""
 
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.chunks import assets as chunks
 from platform_assets.chunks.table import CHUNKS
+from platform_assets.commands.status import status
+from platform_assets.documents import assets as documents
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
+from platform_assets.embeddings import assets as embeddings
 from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.provenance import PREFIX
+from platform_assets.raw_objects import assets as raw_objects
+from platform_assets.vector_indexes import assets as vector_indexes
 from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
 from resources.warehouse import TableSpec
@@ -63,6 +71,18 @@ class Facts:
     def rows(self, table: TableSpec) -> list[dict[str, Any]]:
         return self.platform.rows(table, corpus=self.corpus)
 
+    def records(self) -> set[str]:
+        """Keys of the provenance records of the whole platform."""
+        return {item.key for item in self.platform.state.lake.objects(f"{PREFIX}/records/")}
+
+    def stale(self) -> list[str]:
+        found: list[str] = status(self.platform.state)["corpora"][self.corpus]["stale"]
+        return found
+
+    def embedded(self) -> list[str]:
+        """Chunk texts that were encoded, queries left out."""
+        return sorted(text for text in self.calls.encoded if text in self.texts())
+
     def served(self) -> Served | None:
         return self.platform.state.vectors.served(self.corpus)
 
@@ -82,8 +102,12 @@ def facts(shared_platform: Platform, request: pytest.FixtureRequest) -> Facts:
 
 def test_a_second_run_does_nothing(facts: Facts) -> None:
     facts.materialize(select=None)
+    facts.platform.write("neighbours", "blank.pdf", b"")
+    facts.platform.materialize("neighbours", select="+key:documents")  # commits a rejection
+    before = facts.records()
     rows = facts.materialize(select=None)
     assert facts.calls.none()
+    assert facts.records() == before
     assert all(not any(row["work"].values()) for row in rows.values())
     assert all(row["added"] == row["changed"] == row["removed"] == 0 for row in rows.values())
     assert rows.keys() >= {"raw_objects", "embeddings", "published_index"}
@@ -192,6 +216,84 @@ def test_another_chunking_redoes_chunks_and_what_follows(
     assert facts.texts() != before
     assert rows["chunks"]["added"] > 0
     assert facts.points() == {row["chunk_id"] for row in facts.rows(CHUNKS)}
+
+
+class Versions:
+    """Raises the code versions of assets, one after the other."""
+
+    def __init__(self, facts: Facts, patch: pytest.MonkeyPatch) -> None:
+        self._facts, self._patch = facts, patch
+
+    def raise_that_of(self, asset: str, module: ModuleType, partition: str = "") -> None:
+        """Materialise with a new version; the next run does nothing."""
+        self._patch.setattr(module, "CODE_VERSION", "raised")
+        facts = self._facts
+        facts.materialize()
+        calls = vars(facts.calls).copy()
+        record = facts.platform.state.ledger.require(asset, facts.corpus + partition)
+        assert record.code_version == "raised"
+        facts.materialize()
+        assert facts.calls.none()
+        vars(facts.calls).update(calls)
+
+
+@pytest.fixture
+def versions(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> Versions:
+    return Versions(facts, monkeypatch)
+
+
+def test_another_version_of_the_parsing_parses_anew_and_embeds_nothing(
+    facts: Facts, versions: Versions
+) -> None:
+    versions.raise_that_of("documents", documents)
+    assert sorted(facts.calls.parsed) == sorted(TOPICS)
+    assert not facts.calls.encoded
+    assert not facts.calls.upserted
+    assert set(facts.calls.commits) == {"documents"}
+    versions.raise_that_of("raw_objects", raw_objects)
+    assert facts.calls.commits == ["raw_objects"]
+
+
+def test_another_version_of_the_chunking_chunks_anew_and_embeds_nothing(
+    facts: Facts, versions: Versions
+) -> None:
+    versions.raise_that_of("chunks", chunks)
+    assert set(facts.calls.commits) == {"chunks"}
+    assert not facts.calls.encoded
+    assert not facts.calls.upserted
+
+
+def test_another_version_of_the_embedding_embeds_and_indexes_anew(
+    facts: Facts, versions: Versions
+) -> None:
+    versions.raise_that_of("embeddings", embeddings, "|minilm")
+    assert facts.embedded() == sorted(facts.texts())
+    assert set(facts.calls.upserted) == facts.points()
+    assert not {"raw_objects", "documents", "chunks", "queries"} & set(facts.calls.commits)
+
+
+def test_another_version_of_the_index_upserts_every_point_and_embeds_nothing(
+    facts: Facts, versions: Versions
+) -> None:
+    before = facts.served()
+    versions.raise_that_of("vector_index", vector_indexes, "|minilm")
+    assert set(facts.calls.upserted) == facts.points()
+    assert not facts.embedded()
+    assert facts.served() != before
+
+
+def test_status_names_what_was_uploaded_since(facts: Facts) -> None:
+    manifest, parsed = f"raw_objects [{facts.corpus}]", f"documents [{facts.corpus}]"
+    assert facts.stale() == []
+    facts.write("tea.md", "# Green Tea From Uji\n\nMatcha is ground in stone mills.\n")
+    assert facts.stale() == [manifest]
+    facts.materialize(select="key:raw_objects")
+    assert manifest not in facts.stale()
+    assert parsed in facts.stale()
+    facts.materialize()
+    assert facts.stale() == []
+    facts.delete("tea.md")
+    assert facts.stale() == [manifest]
 
 
 def test_another_encoder_redoes_its_own_partitions_alone(facts: Facts) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,8 +10,9 @@ import pytest
 from platform_assets.cli import main
 from platform_assets.commands.rollback import rollback
 from platform_assets.queries.table import QUERIES
-from resources.vector_store import Collection, Hit, Served, VectorStore
+from resources.vector_store import Hit, Served
 from resources.vector_store.qdrant_edge_shard import load_shard
+from tests.faulty_vectors import FaultyVectors, Misled
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
@@ -21,33 +22,6 @@ BIRDS = (
     "albatross", "bittern", "cormorant", "dunlin", "egret", "fulmar", "gannet", "heron", "ibis",
     "jackdaw", "kittiwake", "lapwing",
 )  # fmt: skip
-
-
-class FaultyVectors:
-    """The real store, with one fault in the searches of every collection."""
-
-    def __init__(self, real: VectorStore, search: Callable[[str], list[Hit]]) -> None:
-        self._real, self._search = real, search
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def open(self, name: str) -> "FaultyCollection":
-        return FaultyCollection(self._real.open(name), self._search)
-
-
-class FaultyCollection:
-    """A collection whose searches for some texts go wrong."""
-
-    def __init__(self, real: Collection, search: Callable[[str], list[Hit]]) -> None:
-        self._real, self._fault = real, search
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def search(self, vector: Any, text: str, *rest: Any, **options: Any) -> list[Hit]:
-        found = self._fault(text)
-        return found or self._real.search(vector, text, *rest, **options)
 
 
 class Almanac:
@@ -118,7 +92,7 @@ def test_an_index_with_a_failed_query_is_refused(almanac: Almanac) -> None:
 
     before, query = almanac.served(), almanac.edit()
     almanac.platform.materialize(CORPUS, select="+key:vector_index")
-    faulty = FaultyVectors(almanac.vectors, lose_one)
+    faulty = FaultyVectors(almanac.vectors, lambda real: Misled(real, lose_one))
     evaluated = almanac.run("retrieval_evaluation", vectors=faulty)
     assert "queries failed" in evaluated["failed"]
     refused = almanac.run("published_index")["failed"]
@@ -135,7 +109,7 @@ def test_a_significantly_worse_index_is_refused(almanac: Almanac) -> None:
     stray = Hit("0", 1.0, "", {"key": "no such document"})
     before, query = almanac.served(), almanac.edit()
     almanac.platform.materialize(CORPUS, select="+key:vector_index")
-    faulty = FaultyVectors(almanac.vectors, lambda _: [stray])
+    faulty = FaultyVectors(almanac.vectors, lambda real: Misled(real, lambda _: [stray]))
     evaluated = almanac.run("retrieval_evaluation", vectors=faulty)
     assert evaluated["failed"] is None
     assert any("Quality fell" in warning for warning in evaluated["warnings"])

@@ -1,0 +1,65 @@
+"""The real vector database with a fault in what its collections answer."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from resources.encoding import Vectors
+from resources.vector_store import Collection, Hit, VectorStore
+
+
+class FaultyVectors:
+    """A store whose collections are opened with a fault."""
+
+    def __init__(self, real: VectorStore, fault: Callable[[Collection], Collection]) -> None:
+        self._real, self._fault = real, fault
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def open(self, name: str) -> Collection:
+        return self._fault(self._real.open(name))
+
+
+class Collected:
+    """A collection as it is."""
+
+    def __init__(self, real: Collection) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Misled(Collected):
+    """Its searches for some texts go wrong."""
+
+    def __init__(self, real: Collection, search: Callable[[str], list[Hit]]) -> None:
+        super().__init__(real)
+        self._instead = search
+
+    def search(self, vector: Any, text: str, *rest: Any, **options: Any) -> list[Hit]:
+        found = self._instead(text)
+        return found or self._real.search(vector, text, *rest, **options)
+
+
+class Forgetful(Collected):
+    """Its approximate search loses the best hits."""
+
+    def __init__(self, real: Collection, lost: int) -> None:
+        super().__init__(real)
+        self._lost = lost
+
+    def search(self, *query: Any, exact: bool = False) -> list[Hit]:
+        found = self._real.search(*query, exact=exact)
+        return found if exact else found[self._lost :]
+
+
+class Distorted(Collected):
+    """It shows other vectors than were stored."""
+
+    def __init__(self, real: Collection, distort: Callable[[Vectors], Vectors]) -> None:
+        super().__init__(real)
+        self._distort = distort
+
+    def vectors(self, point_ids: Sequence[str]) -> Vectors:
+        return self._distort(self._real.vectors(point_ids).copy())

@@ -1,0 +1,60 @@
+"""The rule by which the champion alias moves."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from platform_assets.checkpoints.promotion import judge
+
+
+def champion() -> dict[str, float]:
+    values = np.random.default_rng(1).uniform(0.2, 0.8, 60)
+    return {f"packages/q{number}": float(value) for number, value in enumerate(values)}
+
+
+def shifted(scores: Mapping[str, float], by: float, spread: float) -> dict[str, float]:
+    noise = np.random.default_rng(2).normal(by, spread, len(scores))
+    return {query: scores[query] + step for query, step in zip(scores, noise, strict=True)}
+
+
+def verdict(tuned: Mapping[str, float], opponent: str | None = "minilm") -> tuple[bool, str]:
+    found = judge("tuned", {"tuned": tuned, "minilm": champion()}, opponent)
+    return found.promote, found.why
+
+
+def test_a_better_encoder_is_promoted_and_the_figures_say_why() -> None:
+    promote, why = verdict(shifted(champion(), 0.05, 0.05))
+    assert promote
+    assert why.startswith("better: nDCG@10 +0.0")
+    assert "against minilm on 60 test queries" in why
+
+
+def test_noise_is_no_improvement() -> None:
+    promote, why = verdict(shifted(champion(), 0.005, 0.2))
+    assert not promote
+    assert why.startswith("not significantly better: ")
+
+
+def test_the_same_scores_and_worse_ones_are_no_improvement() -> None:
+    assert not verdict(champion())[0]
+    assert not verdict(shifted(champion(), -0.05, 0.05))[0]
+
+
+def test_a_handful_of_better_queries_proves_nothing() -> None:
+    few = dict(list(champion().items())[:3])
+    promote, why = verdict({query: score + 0.1 for query, score in few.items()})
+    assert not promote
+    assert "on 3 test queries" in why
+
+
+def test_without_a_common_test_query_nothing_is_promoted() -> None:
+    promote, why = verdict({"stdlib/q0": 1.0})
+    assert (promote, why) == (False, "no test query was answered both by it and by minilm")
+    assert not verdict({"stdlib/q0": 1.0}, "never-measured")[0]
+    assert not verdict({})[0]
+
+
+def test_the_first_encoder_has_no_opponent() -> None:
+    promote, why = verdict({}, None)
+    assert promote
+    assert why.startswith("the first encoder in the registry")
