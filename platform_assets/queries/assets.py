@@ -53,13 +53,15 @@ def queries(
 ) -> dg.MaterializeResult[None]:
     """Evaluation queries with relevance judgements, split by document.
 
-    Uploaded beside the corpus in BEIR's layout, or derived from titles and headings.
+    Uploaded beside the corpus in BEIR's layout, or derived from titles and headings, from
+    sentences, or from first words.
     """
     corpus = context.partition_key
     ledger = Ledger(lake)
     upstream = [ledger.require(name, corpus) for name in ("raw_objects", "documents")]
     own, found = refresh(corpus, lake, warehouse)
-    record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
+    details = {"fault": found.fault} if found.fault else {}
+    record = ledger.commit(own.record(CODE_VERSION, upstream=upstream, details=details))
     made_from = {"text": ("documents", "elements"), "judgements": ("documents", "key")}
     unused = {
         "dagster/column_lineage": lineage(QUERIES, {}, made_from),
