@@ -1,7 +1,7 @@
 """Brings the parsed documents of a corpus in line with its manifest."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -33,11 +33,16 @@ class Documents:
 
 
 def refresh(
-    corpus: str, lake: ObjectStore, warehouse: Warehouse, parser: DocumentParser
+    corpus: str,
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    parser: DocumentParser,
+    progress: Callable[[int, int], None],
 ) -> Documents:
     """Parse what is new or changed, drop what is gone, file what cannot be parsed.
 
     What was erased is not read again: it is filed among the dead letters until that is lifted.
+    `progress` is called with the documents parsed so far and those to parse in all.
     """
     scope = {"corpus": corpus}
     refused = refusals(lake, corpus)
@@ -62,6 +67,7 @@ def refresh(
         }
         for key, outcome in parser.parse(_contents(corpus, lake, rows, done)):
             done.parsed += 1
+            progress(done.parsed, todo - len(done.unsettled))
             if isinstance(outcome, Rejection):
                 letter = {"reason": outcome.reason, "message": outcome.message}
                 rejected.append(rows[key] | letter)
@@ -74,6 +80,7 @@ def refresh(
     wanted = fingerprints(list(objects), prints)
     have = pa.concat_tables([table.fingerprints() for table in tables])
     plan = diff(wanted, have)
+    todo = len(set(plan.stale) - erased)
     sizes = {doc_id: row["size"] for doc_id, row in objects.items()}
     batches = waves_of(plan, sizes, WAVE_BYTES, warehouse.bucket)
     carry_out(plan.removed, batches, tables, compute)

@@ -16,7 +16,7 @@ from platform_assets.queries.refresh import refresh
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, lineage, materialized, table_metadata
+from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
 from resources.encoding import Encoder, EncodingBackend
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
@@ -111,6 +111,7 @@ def training_pairs(
     def encoder() -> Encoder:
         return encoding.load(hub.fetch(base))
 
-    own = training.refresh(corpus, warehouse, encoder, lambda _: None)
+    mined = progress_log(context, "texts embedded for mining")
+    own = training.refresh(corpus, warehouse, encoder, mined)
     record = ledger.commit(own.record(CODE_VERSION, {"base": base}, upstream))
     return materialized(own.report, record, {"dagster/column_lineage": PAIRS_LINEAGE})

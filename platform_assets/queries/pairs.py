@@ -33,12 +33,13 @@ def refresh(
     corpus: str,
     warehouse: Warehouse,
     encoder: Callable[[], Encoder],
-    progress: Callable[[int], None],
+    progress: Callable[[int, int], None],
 ) -> OwnRows:
     """Mine pairs from the training queries with the base encoder.
 
     The base encoder scores what BM25 offers, not the whole corpus, so that mining costs a few
-    seconds; vectors it has already stored are used again.
+    seconds; vectors it has already stored are used again. `progress` is called with the texts
+    encoded for it so far and those to encode in all.
     """
     own = OwnRows(warehouse, TRAINING_PAIRS, {"corpus": corpus})
     queries = read_queries(warehouse, corpus, "train")
@@ -53,8 +54,12 @@ def refresh(
         texts = {row["text_digest"]: row["text"] for row in offered}
         texts |= {sha256_text(query.text): query.text for query in queries}
         stored = StoredVectors(warehouse, encoder().digest, texts).fetch(texts)
-        new = encode_missing(texts, stored, encoder, progress)
-        own.report.work.embedded = len(new)
+
+        def advance(count: int) -> None:
+            own.report.work.embedded += count
+            progress(own.report.work.embedded, len(texts) - len(stored))
+
+        new = encode_missing(texts, stored, encoder, advance)
         vectors = stored | new
         pairs = mine(
             queries,

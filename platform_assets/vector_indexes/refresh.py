@@ -1,7 +1,7 @@
 """Builds the collection of a corpus and encoder: a clone of the last one and the difference."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,7 +61,11 @@ def collection_name(source: IndexSource, digest: str) -> str:
 
 
 def refresh(
-    source: IndexSource, warehouse: Warehouse, vectors: VectorStore, last: str | None
+    source: IndexSource,
+    warehouse: Warehouse,
+    vectors: VectorStore,
+    last: str | None,
+    progress: Callable[[int, int], None],
 ) -> BuiltIndex:
     """Build the collection for the current chunks and embeddings unless it is there already.
 
@@ -70,6 +74,7 @@ def refresh(
         warehouse: Chunks and embeddings.
         vectors: The vector database.
         last: Collection to start from, by the same encoder; None to begin empty.
+        progress: Called with the points upserted so far and those to upsert in all.
     """
     scope = {"corpus": source.corpus}
     rows = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"], snapshot=source.chunks)
@@ -96,6 +101,7 @@ def refresh(
                 points = list(_points(source, warehouse, doc_ids, stale))
                 builder.upsert(points)
                 report.work.upserted += len(points)
+                progress(report.work.upserted, len(stale))
             builder.finish()
     return BuiltIndex(name, digest, report)
 

@@ -117,7 +117,7 @@ class Pipeline:
         refresh_objects(CORPUS, lake, self.state.warehouse)
         with self.watch.measure(stage := Stage("parse", "documents")):
             parser = registry.connect_parser(self.state.settings)
-            stage.count = refresh_documents(CORPUS, lake, warehouse, parser).parsed
+            stage.count = refresh_documents(CORPUS, lake, warehouse, parser, silent).parsed
         with self.watch.measure(stage := Stage("chunk", "chunks")):
             config, known = ChunkingConfig.from_env(), tokenizers(self._hub)
             stage.count = refresh_chunks(CORPUS, warehouse, known, config, "1", None).report.rows
@@ -131,14 +131,19 @@ class Pipeline:
     def _embed(self) -> int:
         digest = self.encoder.digest
         own = refresh_embeddings(
-            CORPUS, "minilm", digest, self._warehouse, lambda: self.encoder, lambda *_: None, None
+            CORPUS, "minilm", digest, self._warehouse, lambda: self.encoder, silent, None
         )
         return own.report.work.embedded
 
     def _index(self) -> int:
         encoder = self.encoder
         source = IndexSource(CORPUS, "minilm", encoder.digest, encoder.dimensions, None, None)
-        return refresh_index(source, self._warehouse, self.state.vectors, None).report.rows
+        built = refresh_index(source, self._warehouse, self.state.vectors, None, silent)
+        return built.report.rows
+
+
+def silent(*_: int) -> None:
+    """Progress that nobody watches."""
 
 
 def _cpu_seconds() -> float:
