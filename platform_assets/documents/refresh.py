@@ -1,7 +1,7 @@
 """Brings the parsed documents of a corpus in line with its manifest."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from platform_assets.erasure.tombstones import REASON, refusals
 from platform_assets.provenance import sha256_text
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
 from platform_assets.tables import OwnRows, carry_out, rows_of, waves_of
 from resources.object_store import ObjectStore
 from resources.parsing import DocumentParser, ParsedDocument, Rejection
@@ -37,7 +37,7 @@ def refresh(
     lake: ObjectStore,
     warehouse: Warehouse,
     parser: DocumentParser,
-    progress: Callable[[int, int], None],
+    progress: Progress = unwatched,
 ) -> Documents:
     """Parse what is new or changed, drop what is gone, file what cannot be parsed.
 

@@ -13,7 +13,7 @@ from platform_assets.evaluation.table import EVALUATION
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import Query
 from platform_assets.queries.refresh import read_queries
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder
 from resources.vector_store import Collection, Retriever
@@ -62,7 +62,7 @@ def refresh(
     warehouse: Warehouse,
     collection: Collection,
     encoder: Callable[[], Encoder],
-    progress: Callable[[int, int], None],
+    progress: Progress = unwatched,
 ) -> OwnRows:
     """Evaluate every test query anew and store what came out different.
 

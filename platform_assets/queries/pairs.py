@@ -16,7 +16,7 @@ from platform_assets.queries.mining import ChunkText, TrainingPair, held_out, mi
 from platform_assets.queries.refresh import read_queries
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.raw_objects.table import document_id
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder, Vectors
 from resources.object_store import ObjectStore
@@ -33,7 +33,7 @@ def refresh(
     corpus: str,
     warehouse: Warehouse,
     encoder: Callable[[], Encoder],
-    progress: Callable[[int, int], None],
+    progress: Progress = unwatched,
 ) -> OwnRows:
     """Mine pairs from the training queries with the base encoder.
 

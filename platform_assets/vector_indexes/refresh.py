@@ -1,7 +1,7 @@
 """Builds the collection of a corpus and encoder: a clone of the last one and the difference."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import pyarrow as pa
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import sha256_text
-from platform_assets.reconcile import Report, diff, fingerprints, waves
+from platform_assets.reconcile import Progress, Report, diff, fingerprints, unwatched, waves
 from platform_assets.tables import digest_of_rows
 from resources.vector_store import AlreadyBuiltError, Point, VectorStore
 from resources.warehouse import Warehouse
@@ -65,7 +65,7 @@ def refresh(
     warehouse: Warehouse,
     vectors: VectorStore,
     last: str | None,
-    progress: Callable[[int, int], None],
+    progress: Progress = unwatched,
 ) -> BuiltIndex:
     """Build the collection for the current chunks and embeddings unless it is there already.
 

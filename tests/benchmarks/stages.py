@@ -27,6 +27,7 @@ from platform_assets.commands.state import State
 from platform_assets.documents.refresh import refresh as refresh_documents
 from platform_assets.embeddings.refresh import refresh as refresh_embeddings
 from platform_assets.raw_objects.refresh import refresh as refresh_objects
+from platform_assets.reconcile import unwatched
 from platform_assets.vector_indexes.refresh import IndexSource
 from platform_assets.vector_indexes.refresh import refresh as refresh_index
 from resources import registry
@@ -117,7 +118,7 @@ class Pipeline:
         refresh_objects(CORPUS, lake, self.state.warehouse)
         with self.watch.measure(stage := Stage("parse", "documents")):
             parser = registry.connect_parser(self.state.settings)
-            stage.count = refresh_documents(CORPUS, lake, warehouse, parser, silent).parsed
+            stage.count = refresh_documents(CORPUS, lake, warehouse, parser).parsed
         with self.watch.measure(stage := Stage("chunk", "chunks")):
             config, known = ChunkingConfig.from_env(), tokenizers(self._hub)
             stage.count = refresh_chunks(CORPUS, warehouse, known, config, "1", None).report.rows
@@ -131,19 +132,14 @@ class Pipeline:
     def _embed(self) -> int:
         digest = self.encoder.digest
         own = refresh_embeddings(
-            CORPUS, "minilm", digest, self._warehouse, lambda: self.encoder, silent, None
+            CORPUS, "minilm", digest, self._warehouse, lambda: self.encoder, unwatched, None
         )
         return own.report.work.embedded
 
     def _index(self) -> int:
         encoder = self.encoder
         source = IndexSource(CORPUS, "minilm", encoder.digest, encoder.dimensions, None, None)
-        built = refresh_index(source, self._warehouse, self.state.vectors, None, silent)
-        return built.report.rows
-
-
-def silent(*_: int) -> None:
-    """Progress that nobody watches."""
+        return refresh_index(source, self._warehouse, self.state.vectors, None).report.rows
 
 
 def _cpu_seconds() -> float:
