@@ -183,8 +183,10 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print one JSON document")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, parents=[common])
+    def command(
+        name: str, run: object, text: str, shared: Sequence[argparse.ArgumentParser] = (common,)
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, parents=shared)
         added.set_defaults(run=run)
         return added
 
@@ -218,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
     one.add_argument("--docs", type=_path, metavar="FOLDER", help="your own documents instead")
     command("events", _events, "Receive the webhook by which a bucket tells of uploads.")
-    one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.")
+    one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.", shared=())
     one.add_argument("--port", type=int, default=3000)
     return parser
 

@@ -1,6 +1,5 @@
 """`lakeloom ingest`: a folder into the lake as a corpus; only what differs is copied."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from platform_assets.commands.state import State, open_instance, register
 from platform_assets.erasure.tombstones import MESSAGE, Refusals, refusals
 from platform_assets.partitions import check_corpus_name
 from platform_assets.raw_objects.table import document_id
+from resources.digests import sha256_file
 from resources.settings import UsageError
 
 
@@ -65,7 +65,7 @@ def _refused(state: State, key: str, path: Path) -> str | None:
 def _is_erased(corpus: str, key: str, path: Path, erased: Refusals) -> bool:
     """Whether a tombstone keeps a file out, by its key or its bytes."""
     known = bool(erased.documents) and _is_text(key)
-    return known and erased.cover(document_id(corpus, key), _digest(path))
+    return known and erased.cover(document_id(corpus, key), sha256_file(path))
 
 
 def _is_text(name: str) -> bool:
@@ -85,9 +85,4 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _same(state: State, key: str, path: Path) -> bool:
-    return _digest(path) == state.lake.sha256(key)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_file(path) == state.lake.sha256(key)
