@@ -107,7 +107,8 @@ def restored_index(
     ledger = Ledger(lake)
     published = published_state(ledger, vectors, context.partition_key, config.as_of)
     index = index_of(ledger, published)
-    erased, progress = generation(lake, context.partition_key), progress_log(context, "points upserted")
+    progress = progress_log(context, "points upserted")
+    erased = generation(lake, context.partition_key)
     built = rebuild(index, ledger, warehouse, vectors, erased, progress)
     details = {"collection": built.collection, "as_of": published.record_id}
     record = ledger.commit(

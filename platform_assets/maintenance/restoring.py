@@ -72,6 +72,7 @@ def rebuild(
         warehouse: The tables.
         vectors: Where to build it.
         generation: The corpus's, see `erasure.tombstones`; a state of an earlier one is gone.
+        progress: Called with the points upserted so far and those to upsert in all.
 
     Raises:
         LookupError: a snapshot that it was made from has expired, or a document of it was erased.
