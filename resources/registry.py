@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from resources.settings import VARIABLES, Settings, redacted
+from resources.settings import VARIABLES, Settings, UsageError, redacted
 
 if TYPE_CHECKING:
     from resources.encoding import EncodingBackend
@@ -211,7 +211,7 @@ def _connect(layer: str, settings: Settings) -> Any:
     systems = SYSTEMS[layer]
     if scheme not in systems:
         known = ", ".join(f"{name}://" for name in systems)
-        raise ValueError(
+        raise UsageError(
             f"{VARIABLES[layer]}={redacted(url)!r} names no known system: begin it with {known}"
         )
     return systems[scheme](url, settings)

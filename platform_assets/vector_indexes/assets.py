@@ -13,7 +13,7 @@ from platform_assets.erasure.tombstones import erasure_config, generation
 from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import Ledger, Record, canonical, links, sha256_text
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, materialized
+from platform_assets.results import OWNERS, materialized, progress_log
 from platform_assets.vector_indexes.publish import (
     candidates,
     choose,
@@ -70,7 +70,7 @@ def vector_index(
     embedded_by = upstream[0].code_version
     versions = (CODE_VERSION, embedded_by)
     source = IndexSource(corpus, encoder, encoder_digest, dimensions, *pins, *versions, erased)
-    built = refresh(source, warehouse, vectors, last)
+    built = refresh(source, warehouse, vectors, last, progress_log(context, "points upserted"))
     details = {
         "collection": built.collection,
         "encoder_digest": encoder_digest,

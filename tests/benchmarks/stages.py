@@ -27,6 +27,7 @@ from platform_assets.commands.state import State
 from platform_assets.documents.refresh import refresh as refresh_documents
 from platform_assets.embeddings.refresh import refresh as refresh_embeddings
 from platform_assets.raw_objects.refresh import refresh as refresh_objects
+from platform_assets.reconcile import unwatched
 from platform_assets.vector_indexes.refresh import IndexSource
 from platform_assets.vector_indexes.refresh import refresh as refresh_index
 from resources import registry
@@ -135,7 +136,7 @@ class Pipeline:
     def _embed(self) -> int:
         encoder = self.encoder
         made_by = ("minilm", encoder.digest, self._warehouse, lambda: encoder)
-        own = refresh_embeddings(CORPUS, *made_by, lambda *_: None, VERSION, None)
+        own = refresh_embeddings(CORPUS, *made_by, unwatched, VERSION, None)
         return own.report.work.embedded
 
     def _index(self) -> int:
