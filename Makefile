@@ -50,6 +50,10 @@ test-stores: $(VENV)/.dev build/azurite ## The object-store tests, also on emula
 	@$(INSTALL) -e '.[emulators]'
 	@$(BIN)/python -m pytest -q tests/integration/test_object_store_*.py
 
+.PHONY: test-durability
+test-durability: $(VENV)/.dev ## The pipeline on erasure-coded storage that loses a server
+	@$(BIN)/python -m pytest -q tests/integration/test_object_store_durability.py
+
 build/azurite:
 	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
 

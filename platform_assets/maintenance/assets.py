@@ -87,7 +87,7 @@ class AsOf(dg.Config):
 
 @dg.asset(
     partitions_def=corpora,
-    group_name="vector_database",
+    group_name="maintenance",
     kinds={"qdrant"},
     owners=OWNERS,
     code_version=CODE_VERSION,
