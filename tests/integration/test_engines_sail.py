@@ -1,6 +1,7 @@
-"""Sail, a Spark engine, on a real REST catalog reads the tables as docs/engines.md says.
+"""Sail on a real REST catalog reads the tables as docs/engines.md says.
 
-Its client does not resolve with ours: `make test-engines` sets up an environment for both.
+It is asked by Spark Connect, and by Arrow Flight SQL, which is also Dremio's wire. Its clients do
+not resolve with ours: `make test-engines` sets up an environment of their own.
 """
 
 import json
@@ -18,7 +19,8 @@ from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY, TABLE_BUCKET, Seaweed
 from tests.spies import Platform
 
 ENGINES = Path(__file__).parents[2] / ".venv-engines" / "bin"
-CLIENT = Path(__file__).parents[1] / "engines_sail_client.py"
+CLIENT = Path(__file__).parents[1] / "engines_client.py"
+SCHEMES = {"spark": "sc", "flight": "grpc"}
 pytestmark = pytest.mark.skipif(not ENGINES.exists(), reason="`make test-engines` sets Sail up")
 
 
@@ -30,8 +32,12 @@ def platform(
         yield made
 
 
-@pytest.fixture(scope="module")
-def sail(seaweed_server: Seaweed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["spark", "flight"])
+def sail(
+    request: pytest.FixtureRequest,
+    seaweed_server: Seaweed,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
     """Address of a Sail server whose catalog is the server's."""
     token = requests.post(
         f"{seaweed_server.catalog}/v1/oauth/tokens",
@@ -58,10 +64,10 @@ def sail(seaweed_server: Seaweed, tmp_path_factory: pytest.TempPathFactory) -> I
         "SAIL_CATALOG__DEFAULT_DATABASE": '["lakeloom"]',
     }
     (port,) = free_ports(1)
-    command = [str(ENGINES / "sail"), "spark", "server", "--port", str(port)]
+    command = [str(ENGINES / "sail"), request.param, "server", "--port", str(port)]
     log = tmp_path_factory.mktemp("sail") / "sail.log"
     with running(command, log, lambda: answers(port), env):
-        yield f"sc://127.0.0.1:{port}"
+        yield f"{SCHEMES[request.param]}://127.0.0.1:{port}"
 
 
 def ask(sail: str, *queries: str) -> list[Sequence[Any]]:
