@@ -57,6 +57,15 @@ test-durability: $(VENV)/.dev ## The pipeline on erasure-coded storage that lose
 build/azurite:
 	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
 
+.venv-engines/.made: tests/engines.txt $(VENV)/.dev
+	@$(PYTHON) -m venv .venv-engines
+	@UV_LINK_MODE=copy UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python .venv-engines/bin/python -r $<
+	@touch $@
+
+.PHONY: test-engines
+test-engines: .venv-engines/.made ## Other engines on the same tables: DuckDB, and Sail in an environment of its own
+	@$(BIN)/python -m pytest -q tests/integration/test_engines_duckdb.py tests/integration/test_engines_sail.py
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

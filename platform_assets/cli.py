@@ -147,6 +147,13 @@ def _erase(state: "State", arguments: argparse.Namespace) -> Answer:
     return erase(state, corpus, arguments.key, arguments.reason, _show)
 
 
+def _export(state: "State", arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.export import export
+    from resources.registry import open_export
+
+    return export(state, arguments.corpus, open_export(arguments.format, arguments.to))
+
+
 def _check(state: "State", _: argparse.Namespace) -> Answer:
     from platform_assets.commands.check import check
 
@@ -215,6 +222,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("key", metavar="KEY", help="the document's key within the corpus")
     one.add_argument("--reason", default="", help="kept with the erasure: no personal data here")
     one.add_argument("--lift", action="store_true", help="take the document again")
+    one = command("export", _export, "Copy a corpus's tables into another table format.")
+    one.add_argument("corpus", metavar="CORPUS")
+    one.add_argument("--format", choices=["delta"], default="delta")
+    one.add_argument("--to", required=True, metavar="FOLDER_OR_URL")
     command("status", _status, "Show corpora, encoders and what is published or rejected.")
     command("check", _check, "Run every asset check on every partition.")
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
