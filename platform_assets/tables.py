@@ -14,14 +14,29 @@ from platform_assets.provenance import Record, canonical, links
 from platform_assets.reconcile import Plan, Report, fingerprints, waves
 from resources.warehouse import Known, Scope, TableSpec, Warehouse
 
+REPLAYED = 500
+"""Groups in one commit when a branch cannot simply become the table."""
+
 
 class OwnRows:
     """The rows of one scope of a table: keys, groups, fingerprints and digests, not content."""
 
-    def __init__(self, warehouse: Warehouse, table: TableSpec, scope: Scope) -> None:
+    def __init__(
+        self, warehouse: Warehouse, table: TableSpec, scope: Scope, branch: str | None = None
+    ) -> None:
+        """Read what there is.
+
+        Args:
+            warehouse: Where the table is.
+            table: Which one.
+            scope: Whose rows.
+            branch: Write there, so that readers of the table see nothing until `publish`.
+        """
         self.table = table
         self._warehouse = warehouse
         self._scope = scope
+        self._branch = branch
+        self._staged: set[str] = set()
         columns = [table.group, table.key, "fingerprint", "digest"]
         self._head = warehouse.snapshot(table)  # None from then on that somebody else commits
         rows = warehouse.scan(table, scope, list(dict.fromkeys(columns)), snapshot=self._head)
@@ -53,7 +68,10 @@ class OwnRows:
             return
         full = self._complete(rows)
         known = Known(self._groups.keys(), self._head)
-        self._head = self._warehouse.replace(self.table, self._scope, groups, full, known)
+        self._head = self._warehouse.replace(
+            self.table, self._scope, groups, full, known, self._branch
+        )
+        self._staged.update(groups, full.column(self.table.group).to_pylist())
         before = {key: row for group in present for key, row in self._groups.pop(group).items()}
         self._count(before, self._remember(full))
 
@@ -67,6 +85,30 @@ class OwnRows:
     def snapshot(self) -> str | None:
         """The table's current snapshot."""
         return self._warehouse.snapshot(self.table)
+
+    def staged(self) -> str | None:
+        """Snapshot of what was written to the branch; None if nothing was."""
+        return self._warehouse.snapshot(self.table, self._branch) if self._staged else None
+
+    def publish(self) -> None:
+        """Show readers of the table what was written to the branch; the branch goes.
+
+        If others have committed to the table meanwhile, the groups are written once more, since
+        the branch lacks what they did.
+        """
+        if self._branch is None or not self._staged:
+            return
+        staged = self.staged()
+        if not self._warehouse.publish(self.table, self._branch):
+            for wave in waves(dict.fromkeys(self._staged, 1), REPLAYED, self._warehouse.bucket):
+                rows = self._warehouse.scan(self.table, self._scope, groups=wave, snapshot=staged)
+                self._warehouse.replace(self.table, self._scope, wave, rows)
+            self.discard()
+
+    def discard(self) -> None:
+        """Forget what was written to the branch."""
+        if self._branch is not None:
+            self._warehouse.drop_branch(self.table, self._branch)
 
     def record(
         self,

@@ -26,10 +26,11 @@ def refresh(
     config: ChunkingConfig,
     code_version: str,
     snapshot: str | None,
+    branch: str | None = None,
 ) -> OwnRows:
     """Chunk the documents whose content, or whose chunking, has changed.
 
-    `snapshot` is the documents' as their provenance pins it.
+    `snapshot` is the documents' as their provenance pins it; for `branch` see `OwnRows`.
     """
     scope = {"corpus": corpus}
     documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "digest"], snapshot=snapshot)
@@ -38,7 +39,7 @@ def refresh(
     values = [sha256_text("|".join([digest, *chunker])) for digest in digests]
     doc_ids = documents.column("doc_id").to_pylist()
     wanted = dict(zip(doc_ids, values, strict=True))
-    own = OwnRows(warehouse, CHUNKS, scope)
+    own = OwnRows(warehouse, CHUNKS, scope, branch)
 
     def compute(stale: Sequence[str]) -> pa.Table:
         columns = ["doc_id", "key", "elements"]
