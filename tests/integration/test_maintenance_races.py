@@ -5,11 +5,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from platform_assets.tables import OwnRows, rows_of
-from tests.integration.test_two_writers import NOTES, opened
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
+from tests.integration.test_two_writers import NOTES
 
 WRITERS, PAGES, ROUNDS = ("a", "a", "b"), 12, 2
 MARGIN = timedelta(seconds=60)
 """Longer than any commit of this test takes: a commit in flight needs its files."""
+
+
+def opened(folder: Path) -> IcebergWarehouse:
+    catalog = open_sql_catalog(f"sqlite:///{folder}/catalog.db", f"file://{folder}/warehouse")
+    return IcebergWarehouse(catalog)
 
 
 def write(folder: Path, corpus: str, name: str) -> None:

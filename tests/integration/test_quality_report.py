@@ -8,7 +8,7 @@ import pytest
 
 from platform_assets.definitions import build_defs
 from platform_assets.evaluation.refresh import qualities
-from resources.tracking.mlflow_session import EXPERIMENT, connect
+from resources.tracking.mlflow_session import EXPERIMENT, connected
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
@@ -37,12 +37,12 @@ def report(instance: dg.DagsterInstance, **resources: Any) -> dg.ExecuteInProces
 
 
 def run_of(platform: Platform, result: dg.ExecuteInProcessResult) -> Any:
-    client = connect(platform.state.settings.tracking)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None
-    (run,) = client.search_runs(
-        [experiment.experiment_id], f"tags.dagster_run_id = '{result.run_id}'"
-    )
+    with connected(platform.state.settings.tracking, None) as session:
+        experiment = session.client.get_experiment_by_name(EXPERIMENT)
+        assert experiment is not None
+        (run,) = session.client.search_runs(
+            [experiment.experiment_id], f"tags.dagster_run_id = '{result.run_id}'"
+        )
     return run
 
 

@@ -108,8 +108,8 @@ def test_run_of_a_killed_process_is_closed_at_the_next_start(
 ) -> None:
     tracking.register("first", model, {"digest": "d"})  # makes the experiment
     code = (
-        "import os, signal, sys; from resources.tracking.mlflow_session import Session, connect\n"
-        "with Session(connect(sys.argv[1]), None).run({'encoder': 'killed'}):\n"
+        "import os, signal, sys; from resources.tracking.mlflow_session import connected\n"
+        "with connected(sys.argv[1], None) as session, session.run({'encoder': 'killed'}):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", code, uri], capture_output=True, check=False)
