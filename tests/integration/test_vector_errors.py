@@ -16,9 +16,7 @@ from platform_assets.cli import main
 SECRET = "planted-s3cret"
 Said = Callable[[str], str]
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Api key is used with an insecure connection", "ignore:Failed to obtain server version"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 
 
 @pytest.fixture
