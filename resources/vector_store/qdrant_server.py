@@ -9,7 +9,6 @@ follow it, for clients that know nothing of Lakeloom.
 """
 
 import time
-import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
@@ -174,9 +173,7 @@ def connect(url: str, api_key: str | None = None) -> ServerStore:
     """The store on the server at `url`, whose errors say what to set."""
     from qdrant_client import QdrantClient
 
-    with warnings.catch_warnings():  # of a server that is down the first call says it better
-        warnings.filterwarnings("ignore", "Failed to obtain server version")
-        client: Any = ClearErrors(QdrantClient(url=url, api_key=api_key), url)
+    client: Any = ClearErrors(QdrantClient(url=url, api_key=api_key), url)
     return ServerStore(client)
 
 

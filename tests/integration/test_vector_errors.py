@@ -16,7 +16,9 @@ from platform_assets.cli import main
 SECRET = "planted-s3cret"
 Said = Callable[[str], str]
 
-pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Api key is used with an insecure connection", "ignore:Failed to obtain server version"
+)
 
 
 @pytest.fixture
