@@ -37,7 +37,7 @@ def every_object_accounted_for(
         keys = column(RAW_OBJECTS, "key")
         wanted = Counter(key for key in keys if not is_evaluation_file(key))
         have = Counter(column(DOCUMENTS, "key")) + Counter(column(REJECTED_DOCUMENTS, "key"))
-        for key in _unsettled(lake, corpus):  # it may be there as it was before
+        for key in _unsettled(corpus, lake, warehouse):  # it may be there as it was before
             wanted[key] = min(wanted[key], have[key])
         wanted = +wanted
         figures = {"objects": len(keys), "settled": have.total()}
@@ -51,12 +51,14 @@ def every_object_accounted_for(
 
 @dg.asset_check(asset=documents)
 def no_object_changed_while_read(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+    context: dg.AssetCheckExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.AssetCheckResult:
     """Every object stood still while it was read; warns with those that are left for later."""
 
     def examine(corpus: str) -> Verdict:
-        keys = _unsettled(lake, corpus)
+        keys = _unsettled(corpus, lake, warehouse)
         named = ", ".join(keys[:NAMED])
         fault = f"{len(keys)} objects changed while they were read, left for the next run: {named}"
         return Verdict(fault if keys else None, {"unsettled": len(keys)})
@@ -85,8 +87,11 @@ def no_rejected_documents(
     return verdict_of(context, lake, documents, examine, dg.AssetCheckSeverity.WARN)
 
 
-def _unsettled(lake: ObjectStore, corpus: str) -> list[str]:
-    keys: list[str] = json.loads(
-        Ledger(lake).require("documents", corpus).details.get("unsettled", "[]")
-    )
-    return keys
+def _unsettled(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> list[str]:
+    """Keys of the objects that changed while the documents were read; records hold ids alone."""
+    details = Ledger(lake).require("documents", corpus).details
+    ids = set(json.loads(details.get("unsettled", "[]")))
+    if not ids:
+        return []
+    rows = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id", "key"]).to_pylist()
+    return sorted(row["key"] for row in rows if row["doc_id"] in ids)

@@ -28,7 +28,7 @@ class Documents:
     rejected: OwnRows
     parsed: int = 0
     unsettled: list[str] = field(default_factory=list)
-    """Keys whose bytes changed after they were listed; the next manifest names them anew."""
+    """Ids of documents whose bytes changed after they were listed; the next run reads them."""
 
 
 def refresh(
@@ -111,4 +111,4 @@ def _contents(
         if hashlib.sha256(data).hexdigest() == row["sha256"]:
             yield key, data
         else:
-            done.unsettled.append(key)
+            done.unsettled.append(row["doc_id"])

@@ -26,6 +26,7 @@ from platform_assets.evaluation.table import EVALUATION
 from platform_assets.provenance import PREFIX, Record
 from platform_assets.queries.checks import (
     no_test_document_in_training,
+    something_can_be_measured,
     train_and_test_share_no_query,
 )
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
@@ -104,6 +105,11 @@ def longer_vector(rows: Rows) -> None:
 def ask_both(rows: Rows) -> None:
     train, test = (next(row for row in rows if row["split"] == s) for s in ("train", "test"))
     train["text"] = test["text"]
+
+
+def teach_all(rows: Rows) -> None:
+    for row in rows:
+        row["split"] = "train"
 
 
 def fail_query(rows: Rows) -> None:
@@ -199,6 +205,7 @@ PLANTED: list[tuple[dg.AssetChecksDefinition, dg.AssetCheckSeverity, Fault, str]
     (every_document_has_chunks, ERROR, rows_of(CHUNKS, double_first), "1 ids stand twice"),
     (train_and_test_share_no_query, ERROR, rows_of(QUERIES, ask_both), "1 texts in both"),
     (train_and_test_share_no_query, ERROR, rows_of(QUERIES, first(judgements=[])), "1 unjudged"),
+    (something_can_be_measured, WARN, rows_of(QUERIES, teach_all), "no document has a word"),
     (no_test_document_in_training, ERROR, shown_to_training("positive_key"), "1 pairs show"),
     (no_test_document_in_training, ERROR, shown_to_training("negative_keys"), "1 pairs show"),
     (files_are_as_stored, ERROR, altered_checkpoint, "config.json of checkpoint"),
