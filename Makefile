@@ -67,9 +67,21 @@ checks: $(VENV)/.core ## Run every asset check, as CI does; exits 1 on a failed 
 bench: $(VENV)/.dev ## Time the pipeline, on DOCS=folder or on installed packages
 	@$(BIN)/python -m tests.benchmarks.bench_pipeline $(if $(DOCS),--docs '$(DOCS)')
 
+.PHONY: bench-bucket
+bench-bucket: $(VENV)/.dev ## A bucket of 1,000 to a million objects: ticks, diffs, one change
+	@$(BIN)/python -m tests.benchmarks.bench_bucket
+
+.PHONY: bench-upload
+bench-upload: $(VENV)/.dev ## Seconds from an upload to the search, by polling and by events
+	@$(BIN)/python -m tests.benchmarks.bench_upload
+
 .PHONY: bench-encoding
 bench-encoding: $(VENV)/.dev ## Encoding against SentenceTransformer.encode()
 	@$(BIN)/python -m tests.benchmarks.bench_encoding
+
+.PHONY: bench-maintenance
+bench-maintenance: $(VENV)/.dev ## Scans after 200 updates, before and after maintenance
+	@$(BIN)/python -m tests.benchmarks.bench_maintenance
 
 .PHONY: bench-definitions
 bench-definitions: $(VENV)/.dev ## How fast the code location loads, against Dagster

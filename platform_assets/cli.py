@@ -112,6 +112,15 @@ def _rollback(state: "State", arguments: argparse.Namespace) -> Answer:
     return rollback(state, arguments.corpus, arguments.to)
 
 
+def _erase(state: "State", arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.erase import erase, lift
+
+    (corpus,) = _chosen([arguments.corpus], state.corpora(), "corpus")
+    if arguments.lift:
+        return lift(state, corpus, arguments.key)
+    return erase(state, corpus, arguments.key, arguments.reason, _show)
+
+
 def _check(state: "State", _: argparse.Namespace) -> Answer:
     from platform_assets.commands.check import check
 
@@ -173,6 +182,11 @@ def _parser() -> argparse.ArgumentParser:
     one = command("rollback", _rollback, "Serve the index that was served before.")
     one.add_argument("corpus", metavar="CORPUS")
     one.add_argument("--to", metavar="STATE", help="any published state whose index is there")
+    one = command("erase", _erase, "Remove a document from everything, its past too; prove it.")
+    one.add_argument("corpus", metavar="CORPUS")
+    one.add_argument("key", metavar="KEY", help="the document's key within the corpus")
+    one.add_argument("--reason", default="", help="kept with the erasure: no personal data here")
+    one.add_argument("--lift", action="store_true", help="take the document again")
     command("status", _status, "Show corpora, encoders and what is published or rejected.")
     command("check", _check, "Run every asset check on every partition.")
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")

@@ -15,6 +15,8 @@ from platform_assets.documents import assets as document_assets
 from platform_assets.documents import checks as document_checks
 from platform_assets.embeddings import assets as embedding_assets
 from platform_assets.embeddings import checks as embedding_checks
+from platform_assets.erasure import assets as erasure_assets
+from platform_assets.erasure import checks as erasure_checks
 from platform_assets.evaluation import assets as evaluation_assets
 from platform_assets.evaluation import checks as evaluation_checks
 from platform_assets.evaluation.quality_report import quality_report
@@ -46,6 +48,7 @@ MODULES: tuple[ModuleType, ...] = (
     index_assets,
     evaluation_assets,
     maintenance_assets,
+    erasure_assets,
 )
 CHECK_MODULES: tuple[ModuleType, ...] = (
     object_checks,
@@ -57,6 +60,7 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     index_checks,
     evaluation_checks,
     maintenance_checks,
+    erasure_checks,
 )
 
 asset_checks = dg.define_asset_job(
@@ -73,6 +77,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         return dg.ResourceDefinition(lambda _: connect(settings or Settings.from_env()))
 
     return {
+        "settings": late(lambda found: found),
         "lake": late(registry.connect_lake),
         "warehouse": late(registry.connect_warehouse),
         "vectors": late(registry.connect_vectors),

@@ -6,6 +6,7 @@ Not here: what any asset computes.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
@@ -13,6 +14,8 @@ from platform_assets.provenance import sha256_text
 
 FINGERPRINTS = pa.schema([("id", pa.string()), ("fingerprint", pa.string())])
 """Columns of the two sides of a diff; an id may stand on several rows."""
+DIFF_MB = 512
+"""Most memory for a diff; what needs more is put on the disk meanwhile."""
 
 
 @dataclass(slots=True)
@@ -65,9 +68,11 @@ def fingerprint(code_version: str, *parts: str) -> str:
     return sha256_text("|".join([code_version, *parts]))
 
 
-def fingerprints(ids: Sequence[str], values: Sequence[str]) -> pa.Table:
+def fingerprints(
+    ids: Sequence[str] | pa.ChunkedArray, values: Sequence[str] | pa.ChunkedArray
+) -> pa.Table:
     """One side of a diff from two equally long columns."""
-    return pa.table([pa.array(ids, pa.string()), pa.array(values, pa.string())], FINGERPRINTS)
+    return pa.table({"id": ids, "fingerprint": values}, FINGERPRINTS)
 
 
 def diff(wanted: pa.Table, have: pa.Table) -> Plan:
@@ -81,16 +86,15 @@ def diff(wanted: pa.Table, have: pa.Table) -> Plan:
     import duckdb
 
     query = """
-        WITH w AS (SELECT id, string_agg(DISTINCT fingerprint, ' ' ORDER BY fingerprint) AS f
-                   FROM wanted GROUP BY id),
-             h AS (SELECT id, string_agg(DISTINCT fingerprint, ' ' ORDER BY fingerprint) AS f
-                   FROM have GROUP BY id)
-        SELECT coalesce(w.id, h.id) AS id,
-               CASE WHEN h.id IS NULL THEN 'added' WHEN w.id IS NULL THEN 'removed'
-                    ELSE 'changed' END AS kind
-        FROM w FULL JOIN h ON w.id = h.id
-        WHERE w.f IS DISTINCT FROM h.f ORDER BY 1"""
-    with duckdb.connect() as connection:
+        WITH differs AS (SELECT DISTINCT id FROM (
+            (FROM wanted EXCEPT FROM have) UNION ALL (FROM have EXCEPT FROM wanted)))
+        SELECT id, CASE WHEN id NOT IN (SELECT id FROM have) THEN 'added'
+                        WHEN id NOT IN (SELECT id FROM wanted) THEN 'removed'
+                        ELSE 'changed' END AS kind
+        FROM differs ORDER BY id"""
+    with TemporaryDirectory() as scratch, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{DIFF_MB}MB'")
+        connection.execute(f"SET temp_directory = '{scratch}'")
         connection.register("wanted", wanted)
         connection.register("have", have)
         rows = connection.execute(query).fetchall()

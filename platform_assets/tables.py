@@ -9,36 +9,47 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_assets.provenance import Record, canonical, links
 from platform_assets.reconcile import Plan, Report, fingerprints, waves
 from resources.warehouse import Known, Scope, TableSpec, Warehouse
 
+BATCH = 65_536
+"""Rows that are looked at together."""
+
 
 class OwnRows:
-    """The rows of one scope of a table: keys, groups, fingerprints and digests, not content."""
+    """The rows of one scope of a table: keys, groups, fingerprints and digests, not content.
+
+    They stay in Arrow, about 200 bytes a row: a bucket may have millions of objects.
+    """
 
     def __init__(self, warehouse: Warehouse, table: TableSpec, scope: Scope) -> None:
         self.table = table
         self._warehouse = warehouse
         self._scope = scope
-        columns = [table.group, table.key, "fingerprint", "digest"]
-        self._head = warehouse.snapshot(table)  # None from then on that somebody else commits
-        rows = warehouse.scan(table, scope, list(dict.fromkeys(columns)), snapshot=self._head)
-        self._groups: dict[str, dict[str, tuple[str, str]]] = {}
-        self._doubled: set[str] = set()
-        self._remember(rows)
-        self.report = Report(rows=rows.num_rows)
+        self._columns = list(dict.fromkeys([table.group, table.key, "fingerprint", "digest"]))
+        self.report = Report()
+        self._read()
+
+    def _read(self) -> None:
+        self._head = self._warehouse.snapshot(self.table)
+        self._rows: pa.Table = self._warehouse.scan(
+            self.table, self._scope, self._columns, snapshot=self._head
+        )
+        self.report.rows = self._rows.num_rows
 
     def fingerprints(self) -> pa.Table:
-        """(group, fingerprint) of every row, as `reconcile.diff` takes it."""
-        pairs = [
-            (group, fingerprint)
-            for group, rows in self._groups.items()
-            for fingerprint, _ in rows.values()
-        ]
-        pairs += [(group, "doubled") for group in self._doubled]
-        return fingerprints([group for group, _ in pairs], [value for _, value in pairs])
+        """(group, fingerprint) of every row, as `reconcile.diff` takes it.
+
+        A key that stands on two rows, as a crash or a race might leave it, gives their groups a
+        fingerprint that nothing equals.
+        """
+        columns = [self._rows.column(self.table.group), self._rows.column("fingerprint")]
+        doubled = self._doubled()
+        marks = fingerprints(doubled, ["doubled"] * len(doubled))
+        return pa.concat_tables([pa.table(columns, marks.schema), marks])
 
     def replace(self, groups: Iterable[str], rows: pa.Table) -> None:
         """Replace the rows of `groups` by `rows` in one commit; none if nothing would change.
@@ -48,25 +59,35 @@ class OwnRows:
             rows: All columns of the table but scope and `digest`, which are filled in here.
         """
         groups = list(groups)
-        present = [group for group in dict.fromkeys(groups) if group in self._groups]
-        if not present and not rows.num_rows:
+        kept, cleared = _split(self._rows, self.table.group, groups)
+        if not cleared.num_rows and not rows.num_rows:
             return
         full = self._complete(rows)
-        known = Known(self._groups.keys(), self._head)
+        known = Known(set(cleared.column(self.table.group).to_pylist()), self._head)
         self._head = self._warehouse.replace(self.table, self._scope, groups, full, known)
-        before = {key: row for group in present for key, row in self._groups.pop(group).items()}
-        self._count(before, self._remember(full))
+        added = full.select(self._columns)
+        self._rows = pa.concat_tables([kept, added])
+        self._count(self._by_key(cleared), self._by_key(added))
 
     def digest(self) -> str:
         """Data version of the scope: digest over the keys and digests of its rows."""
-        pairs = sorted(
-            (key, digest) for rows in self._groups.values() for key, (_, digest) in rows.items()
+        self._settle()
+        pairs = self._rows.select([self.table.key, "digest"])
+        order = [(self.table.key, "ascending"), ("digest", "ascending")]
+        batches = pairs.sort_by(order).to_batches(BATCH)
+        return digest_of_rows(
+            pair for batch in batches for pair in zip(*map(_strings, batch.columns), strict=True)
         )
-        return digest_of_rows(pairs)
 
     def snapshot(self) -> str | None:
-        """The table's current snapshot."""
-        return self._warehouse.snapshot(self.table)
+        """The table's snapshot of which `digest` holds."""
+        self._settle()
+        return self._head
+
+    def _settle(self) -> None:
+        """Read the rows anew if another writer came between, so that snapshot and digest agree."""
+        if self._head is None:
+            self._read()
 
     def record(
         self,
@@ -106,22 +127,46 @@ class OwnRows:
         columns["digest"] = pa.array(row_digests(rows, self.table.content), pa.string())
         return pa.table({name: columns[name] for name in self.table.schema.names})
 
-    def _remember(self, rows: pa.Table) -> dict[str, tuple[str, str]]:
-        names = (self.table.group, self.table.key, "fingerprint", "digest")
-        values = [rows.column(name).to_pylist() for name in names]
-        seen: dict[str, tuple[str, str]] = {}
-        for group, key, fingerprint, digest in zip(*values, strict=True):
-            if key in seen:
-                self._doubled.add(group)
-            self._groups.setdefault(group, {})[key] = seen[key] = (fingerprint, digest)
-        return seen
+    def _by_key(self, rows: pa.Table) -> dict[str, tuple[str, str]]:
+        columns = (self.table.key, "fingerprint", "digest")
+        keys, prints, digests = (rows.column(name).to_pylist() for name in columns)
+        return dict(zip(keys, zip(prints, digests, strict=True), strict=True))
+
+    def _doubled(self) -> list[str]:
+        """Groups with a key that stands on several rows."""
+        keys = self._rows.column(self.table.key)
+        if pc.count_distinct(keys).as_py() == len(keys):
+            return []
+        counts = pc.value_counts(keys)
+        several = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        groups = self._rows.filter(pc.is_in(keys, several)).column(self.table.group)
+        return [str(group) for group in groups.unique().to_pylist()]
 
     def _count(self, before: dict[str, tuple[str, str]], after: dict[str, tuple[str, str]]) -> None:
         self.report.added += len(after.keys() - before.keys())
         self.report.removed += len(before.keys() - after.keys())
         self.report.changed += sum(before[key] != after[key] for key in before.keys() & after)
-        self.report.rows += len(after) - len(before)
+        self.report.rows = self._rows.num_rows
         self.report.work.commits += 1
+
+
+def _split(rows: pa.Table, column: str, values: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Rows without and with one of the values; what has none of them is not copied."""
+    wanted = pa.array(values, pa.string())
+    kept, found = [], []
+    for batch in rows.to_batches(BATCH):
+        mask = pc.is_in(batch.column(column), wanted)
+        if pc.any(mask).as_py():
+            kept.append(batch.filter(pc.invert(mask)))
+            found.append(batch.filter(mask))
+        else:
+            kept.append(batch)
+    return pa.Table.from_batches(kept, rows.schema), pa.Table.from_batches(found, rows.schema)
+
+
+def _strings(column: pa.Array) -> list[str]:
+    values: list[str] = column.to_pylist()
+    return values
 
 
 def waves_of(

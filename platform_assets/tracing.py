@@ -6,6 +6,7 @@ Not here: writing records (provenance.py).
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.erasure.case import cases
+from platform_assets.erasure.tombstones import erased_corpora
 from platform_assets.evaluation.table import EVALUATION
 from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger, Link, Record, sha256_text
@@ -53,7 +56,7 @@ class TracedLink:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tracer:
     """Verifies records against what the layers hold now."""
 
@@ -93,7 +96,17 @@ class Tracer:
             pending += record.upstream.items()
         return list(found.values())
 
+    @cached_property
+    def _forgotten(self) -> frozenset[str]:
+        """Records that an erasure made unreadable on purpose, such as an old training's."""
+        lake = self.lake
+        found = (case for corpus in erased_corpora(lake) for case in cases(lake, corpus))
+        return frozenset(record for case in found for record in case.forgotten)
+
     def _verified(self, record: Record, link: Link) -> TracedLink:
+        if record.record_id in self._forgotten:
+            why = "forgotten: its rows went with an erased document"
+            return TracedLink(record.asset, record.partition, None, record.digest, True, why)
         faults = []
         if link.digest and link.digest != record.digest:
             faults.append("the record's digest is not the one its downstream was made from")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 VARIABLES: dict[str, str] = {
     "lake": "LAKELOOM_LAKE",
@@ -73,6 +73,22 @@ class Settings:
     def dagster_home(self) -> Path:
         """Folder of Dagster's own state, shared by the CLI, the UI and the daemon."""
         return self.home / "dagster"
+
+    def local_places(self) -> dict[str, Path]:
+        """Files and folders of this machine in which the platform's state lies, by layer.
+
+        A layer on a server has none.
+        """
+        places = {"home": self.home}
+        for layer in ("lake", "catalog", "vectors", "tracking"):
+            parts = urlsplit(getattr(self, layer))
+            if parts.scheme in _LOCAL:
+                places[layer] = Path(unquote(parts.path.removeprefix(_LOCAL[parts.scheme])))
+        return places
+
+
+_LOCAL = {"file": "", "edge": "", "sqlite": "/"}
+"""Schemes of files on this machine -> what stands before the path."""
 
 
 def redacted(url: str) -> str:

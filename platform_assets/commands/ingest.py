@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from platform_assets.commands.state import State, open_instance, register
+from platform_assets.erasure.tombstones import MESSAGE, Refusals, refusals
 from platform_assets.partitions import check_corpus_name
+from platform_assets.raw_objects.table import document_id
 
 
 def ingest(state: State, folder: Path, corpus: str, *, mirror: bool) -> dict[str, Any]:
@@ -30,7 +32,10 @@ def ingest(state: State, folder: Path, corpus: str, *, mirror: bool) -> dict[str
         for key, path in sorted(files.items())
         if there.get(key) != path.stat().st_size or not _same(state, prefix + key, path)
     ]
-    refused = {key: why for key in copied if (why := _refused(state, prefix + key, files[key]))}
+    erased = refusals(state.lake, corpus)
+    refused = {key: MESSAGE for key in copied if _is_erased(corpus, key, files[key], erased)}
+    welcome = (key for key in copied if key not in refused)
+    refused |= {key: why for key in welcome if (why := _refused(state, prefix + key, files[key]))}
     removed = sorted(there.keys() - files.keys()) if mirror else []
     for key in removed:
         state.lake.delete(prefix + key)
@@ -54,6 +59,11 @@ def _refused(state: State, key: str, path: Path) -> str | None:
     return None
 
 
+def _is_erased(corpus: str, key: str, path: Path, erased: Refusals) -> bool:
+    """Whether a tombstone keeps a file out, by its key or its bytes."""
+    return bool(erased.documents) and erased.cover(document_id(corpus, key), _digest(path))
+
+
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -62,5 +72,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _same(state: State, key: str, path: Path) -> bool:
+    return _digest(path) == state.lake.sha256(key)
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == state.lake.sha256(key)
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """`lakeloom materialize`: what is asked, in the order of the asset graph, with a report."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +22,8 @@ ON_DEMAND = ("training_pairs", "checkpoints")
 """Assets that keep what they have unless they are asked for by name."""
 KEEP: dict[str, object] = {"config": {"only_if_missing": True}}
 RESTORED = "restored_index"
-UPKEEP = "maintenance"
-"""Group of assets that are left out unless they or the group are asked for by name."""
+ASIDE = ("maintenance", "governance")
+"""Groups of assets that are left out unless they or the group are asked for by name."""
 
 
 @dataclass(slots=True)
@@ -115,14 +116,17 @@ def _named(request: Request) -> bool:
 def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
     """Assets in topological order, gathered as long as they are partitioned alike."""
     graph = defs.resolve_asset_graph()
-    selection = (
-        dg.AssetSelection.from_string(request.select) if request.select else dg.AssetSelection.all()
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # of what `not` is made of
+        selection = (
+            dg.AssetSelection.from_string(request.select)
+            if request.select
+            else dg.AssetSelection.all()
+        )
     wanted = {key.to_user_string() for key in selection.resolve(graph)}
-    words = re.findall(r"\w+", request.select or "")
-    if UPKEEP not in words:
-        upkeep = dg.AssetSelection.groups(UPKEEP).resolve(graph)
-        wanted -= {key.to_user_string() for key in upkeep} - set(words)
+    words = set(re.findall(r"\w+", request.select or ""))
+    aside = dg.AssetSelection.groups(*set(ASIDE) - words).resolve(graph)
+    wanted -= {key.to_user_string() for key in aside} - words
     if not wanted:
         raise ValueError(f"--select {request.select!r} selects no asset")
     order = [

@@ -18,7 +18,10 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 SHOWN_TEXT = 200
 LAST = "what"
 """Heading of the column that may wrap."""
-NUMERIC = ("rows", "seconds", "objects", "documents", "rejected", "chunks", "queries")
+NUMERIC = (
+    *("rows", "seconds", "objects", "documents", "rejected", "chunks", "queries"),
+    *("items", "bytes", "decoded", "found"),
+)
 WORDS = {"commits": "committed", "trained_steps": "steps trained"}
 
 
@@ -126,6 +129,36 @@ def rollback(answer: Answer) -> None:
     console.print(f"{answer['corpus']} serves {answer['served']} instead of {answer['previous']}")
 
 
+def erase(answer: Answer) -> None:
+    """What was searched, what was found, and what is left to do."""
+    if "lifted" in answer:
+        console.print(
+            f"{escape(answer['key'])} may come back: {answer['lifted']} tombstones lifted"
+        )
+        return
+    table = _table("Searched", "place", "items", "bytes", "decoded", "found", LAST)
+    for place in answer["searched"]:
+        counts = [f"{place[name]:,}" for name in ("items", "bytes", "decoded", "found")]
+        unreadable = len(place["unreadable"])
+        table.add_row(place["place"], *counts, f"{unreadable} unreadable" if unreadable else "")
+    console.print(table)
+    for row in answer["assets"]:
+        if row["failed"]:
+            place = escape(f"{row['asset']} [{row['partition']}]")
+            console.print(f"[red]failed[/red] {place} {escape(row['failed'])}")
+    for find in answer["found"]:
+        console.print(f"[red]still in[/red] {escape(find['item'])} ({find['form']})")
+    for file, lines in answer["judged"].items():
+        console.print(f"[yellow]edit[/yellow] {escape(file)}: {lines} lines judge the document")
+    for trained in answer["checkpoints"]:
+        named = f"{trained['encoder']} {trained['checkpoint'][:12]}"
+        console.print(f"[yellow]retrain[/yellow] {named} learned from the document")
+    for layer in answer["not_searched"]:
+        console.print(f"[yellow]not searched[/yellow] {layer}")
+    colour = "green" if answer["ok"] else "red"
+    console.print(f"{answer['document']}: [{colour}]{answer['state']}[/{colour}]")
+
+
 def check(answer: Answer) -> None:
     """A row for each check."""
     table = _table("Asset checks", "asset", "check", LAST)
@@ -174,6 +207,7 @@ PRINTERS: Mapping[str, Callable[[Answer], None]] = {
     "rollback": rollback,
     "check": check,
     "events": events,
+    "erase": erase,
     "demo": demo,
 }
 """Command -> how its answer is shown."""

@@ -12,6 +12,7 @@ from platform_assets.partitions import CORPUS_NAME
 from platform_assets.provenance import Ledger
 from resources import registry
 from resources.object_store import ObjectStore
+from resources.process_lock import alone
 from resources.settings import Settings
 from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
@@ -72,10 +73,11 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> "dg.DagsterInstance":
-    """Dagster's instance on the shared state."""
+    """Dagster's instance on the shared state; of several that find a new one, one prepares it."""
     from platform_assets.instance_storage import open_with_kept_connections
 
-    return open_with_kept_connections(dagster_home(settings))
+    with alone(settings.home / "dagster.lock"):
+        return open_with_kept_connections(dagster_home(settings))
 
 
 def register(instance: "dg.DagsterInstance", corpora: list[str]) -> None:

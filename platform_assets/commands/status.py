@@ -6,7 +6,6 @@ from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.commands.state import State
 from platform_assets.documents.table import REJECTED_DOCUMENTS
 from platform_assets.evaluation.refresh import BASELINE, MEASURED, Quality, qualities
-from platform_assets.raw_objects.assets import CODE_VERSION
 from platform_assets.raw_objects.refresh import listing, plan
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.tables import OwnRows
@@ -66,7 +65,7 @@ def _rows(state: State, asset: str, partition: str) -> int:
 def _stale(state: State, corpus: str) -> list[str]:
     """Asset partitions of a corpus made from an upstream that has changed since."""
     manifest = OwnRows(state.warehouse, RAW_OBJECTS, {"corpus": corpus})
-    uploaded = plan(listing(state.lake, corpus), manifest, CODE_VERSION)
+    uploaded = plan(listing(state.lake, corpus), manifest)
     stale = [f"raw_objects [{corpus}]"] if uploaded else []
     names = [(asset, corpus) for asset in ("documents", "chunks", "queries", "published_index")]
     names += [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
+from platform_assets.erasure.tombstones import REASON, refusals
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.reconcile import diff, fingerprint, fingerprints
@@ -37,8 +38,12 @@ def refresh(
     parser: DocumentParser,
     code_version: str,
 ) -> Documents:
-    """Parse what is new or changed, drop what is gone, file what cannot be parsed."""
+    """Parse what is new or changed, drop what is gone, file what cannot be parsed.
+
+    What was erased is not read again: it is filed among the dead letters until that is lifted.
+    """
     scope = {"corpus": corpus}
+    refused = refusals(lake, corpus)
     manifest = warehouse.scan(RAW_OBJECTS, scope, ["doc_id", "key", "sha256", "size"]).to_pylist()
     objects = {row["doc_id"]: row for row in manifest if not is_evaluation_file(row["key"])}
     tables = (
@@ -46,26 +51,32 @@ def refresh(
         OwnRows(warehouse, REJECTED_DOCUMENTS, scope),
     )
     done = Documents(*tables)
-    made_of = {
-        doc_id: fingerprint(code_version, row["sha256"], parser.fingerprint)
-        for doc_id, row in objects.items()
-    }
+
+    erased = {doc_id for doc_id, row in objects.items() if refused.cover(doc_id, row["sha256"])}
+    for doc_id, row in objects.items():
+        reader = REASON if doc_id in erased else parser.fingerprint
+        row["fingerprint"] = fingerprint(code_version, row["sha256"], reader)
 
     def compute(doc_ids: Sequence[str]) -> tuple[Sequence[str], Sequence[pa.Table]]:
-        rows = {objects[doc_id]["key"]: objects[doc_id] for doc_id in doc_ids}
-        accepted, rejected = [], []
+        accepted: list[dict[str, object]] = []
+        rejected = [objects[doc_id] | refused.letter() for doc_id in doc_ids if doc_id in erased]
+        rows = {
+            objects[doc_id]["key"]: objects[doc_id] for doc_id in doc_ids if doc_id not in erased
+        }
         for key, outcome in parser.parse(_contents(corpus, lake, rows, done)):
-            row = {**rows[key], "fingerprint": made_of[rows[key]["doc_id"]]}
+            done.parsed += 1
             if isinstance(outcome, Rejection):
-                rejected.append({**row, "reason": outcome.reason, "message": outcome.message})
+                letter = {"reason": outcome.reason, "message": outcome.message}
+                rejected.append(rows[key] | letter)
             else:
-                accepted.append({**row, **_parsed(outcome)})
-        done.parsed += len(accepted) + len(rejected)
+                accepted.append(rows[key] | _parsed(outcome))
         settled = [row["doc_id"] for row in (*accepted, *rejected)]
         return settled, (rows_of(DOCUMENTS, accepted), rows_of(REJECTED_DOCUMENTS, rejected))
 
+    prints = [row["fingerprint"] for row in objects.values()]
+    wanted = fingerprints(list(objects), prints)
     have = pa.concat_tables([table.fingerprints() for table in tables])
-    plan = diff(fingerprints(list(made_of), list(made_of.values())), have)
+    plan = diff(wanted, have)
     sizes = {doc_id: row["size"] for doc_id, row in objects.items()}
     batches = waves_of(plan, sizes, WAVE_BYTES, warehouse.bucket)
     carry_out(plan.removed, batches, tables, compute)

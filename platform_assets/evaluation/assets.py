@@ -9,6 +9,7 @@ import dagster as dg
 from platform_assets.automation import ON_ANY_UPDATE, ON_CHANGE
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.erasure.tombstones import erasure_config, generation
 from platform_assets.evaluation.figures import draw, growth_series
 from platform_assets.evaluation.refresh import Quality, qualities, refresh
 from platform_assets.evaluation.table import EVALUATION
@@ -51,6 +52,7 @@ def retrieval_evaluation(
     ledger = Ledger(lake)
     index = ledger.require("vector_index", context.partition_key)
     upstream = [index, ledger.require("queries", corpus)]
+    config = erasure_config(generation(lake, corpus))
     draft = Record(
         "retrieval_evaluation",
         context.partition_key,
@@ -58,7 +60,8 @@ def retrieval_evaluation(
         "",
         0,
         CODE_VERSION,
-        upstream=links(upstream),
+        config,
+        links(upstream),
     )
     latest = ledger.latest("retrieval_evaluation", context.partition_key)
     if latest and ledger.settled(draft):
@@ -73,7 +76,7 @@ def retrieval_evaluation(
         vectors.open(index.details["collection"]),
         lambda: checkpoint_store.load(checkpoint),
     )
-    record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
+    record = ledger.commit(own.record(CODE_VERSION, config, upstream))
     measures = ("ndcg_10", "mrr_10", "recall_10", "recall_curve")
     made_from = dict.fromkeys(measures, ("queries", "judgements"))
     described = {"dagster/column_lineage": lineage(EVALUATION, {"queries": QUERIES}, made_from)}

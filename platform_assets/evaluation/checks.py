@@ -61,7 +61,7 @@ def not_worse_than_served(
     return verdict_of(context, lake, retrieval_evaluation, examine, dg.AssetCheckSeverity.WARN)
 
 
-@dg.asset_check(asset=evaluation_plots)
+@dg.asset_check(asset=evaluation_plots, blocking=True)
 def plots_are_images(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
 ) -> dg.AssetCheckResult:

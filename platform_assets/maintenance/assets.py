@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
+from platform_assets.erasure.tombstones import generation
 from platform_assets.maintenance.pins import pins
 from platform_assets.maintenance.restoring import PREVIOUS, index_of, published_state, rebuild
 from platform_assets.maintenance.tables import ALL_TABLES, maintain
@@ -86,7 +87,7 @@ class AsOf(dg.Config):
 
 @dg.asset(
     partitions_def=corpora,
-    group_name="maintenance",
+    group_name="vector_database",
     kinds={"qdrant"},
     owners=OWNERS,
     code_version=CODE_VERSION,
@@ -106,7 +107,7 @@ def restored_index(
     ledger = Ledger(lake)
     published = published_state(ledger, vectors, context.partition_key, config.as_of)
     index = index_of(ledger, published)
-    built = rebuild(index, ledger, warehouse, vectors)
+    built = rebuild(index, ledger, warehouse, vectors, generation(lake, context.partition_key))
     details = {"collection": built.collection, "as_of": published.record_id}
     record = ledger.commit(
         Record(

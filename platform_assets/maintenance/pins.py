@@ -55,7 +55,9 @@ def pinned_by(ledger: Ledger, record_ids: Iterable[str]) -> Pins:
             "`lakeloom trace CORPUS` names the link"
         ) from error
     snapshots: dict[str, set[str]] = {}
-    for table, snapshot in (found for record in records.values() for found in _named(record)):
+    for table, snapshot in (
+        found for record in records.values() for found in named_snapshots(record)
+    ):
         snapshots.setdefault(table, set()).add(snapshot)
     checkpoints = (record.details.get("checkpoint") for record in records.values())
     return Pins(
@@ -73,7 +75,7 @@ def served_ids(ledger: Ledger, vectors: VectorStore) -> Iterator[str]:
                 yield end.record
 
 
-def _named(record: Record) -> Iterator[tuple[str, str]]:
+def named_snapshots(record: Record) -> Iterator[tuple[str, str]]:
     """(table, snapshot) pairs in a record."""
     if record.snapshot and record.asset in TABLES:
         yield TABLES[record.asset].name, record.snapshot

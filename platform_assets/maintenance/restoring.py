@@ -7,6 +7,7 @@ Here: which state is meant, and building its collection again. Not here: serving
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import Ledger, Record
+from platform_assets.vector_indexes.publish import is_outdated
 from platform_assets.vector_indexes.refresh import BuiltIndex, IndexSource, refresh
 from resources.vector_store import VectorStore
 from resources.warehouse import TableSpec, Warehouse
@@ -54,15 +55,26 @@ def index_of(ledger: Ledger, published: Record) -> Record:
 
 
 def rebuild(
-    index: Record, ledger: Ledger, warehouse: Warehouse, vectors: VectorStore
+    index: Record, ledger: Ledger, warehouse: Warehouse, vectors: VectorStore, generation: str
 ) -> BuiltIndex:
     """Build the collection of a `vector_index` record again, unless it is still there.
 
+    Args:
+        index: The record.
+        ledger: The records it goes back to.
+        warehouse: The tables.
+        vectors: Where to build it.
+        generation: The corpus's, see `erasure.tombstones`; a state of an earlier one is gone.
+
     Raises:
-        LookupError: a snapshot that it was made from has expired.
+        LookupError: a snapshot that it was made from has expired, or a document of it was erased.
         ValueError: the collection is not the one that was served then.
     """
     corpus, encoder = index.partition.split("|")
+    if is_outdated(index.details["collection"], generation):
+        raise LookupError(
+            f"a document was erased from {corpus} since: no state before that is kept"
+        )
     digest = index.details["encoder_digest"]
     chunks = ledger.get(index.upstream[f"chunks/{corpus}"].record).snapshot
     embeddings = index.details["embeddings_snapshot"] or None
@@ -72,7 +84,8 @@ def rebuild(
     last = latest.details["collection"] if latest and _same_encoder(latest, digest) else None
     dimensions = int(index.details["dimensions"])
     versions = (index.code_version, str(index.config["embedded_by"]))
-    source = IndexSource(corpus, encoder, digest, dimensions, chunks, embeddings, *versions)
+    made_of = (dimensions, chunks, embeddings, *versions, generation)
+    source = IndexSource(corpus, encoder, digest, *made_of)
     built = refresh(source, warehouse, vectors, last)
     if (built.collection, built.digest) != (index.details["collection"], index.digest):
         raise ValueError(

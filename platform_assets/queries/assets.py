@@ -100,7 +100,8 @@ def training_pairs(
         "training_pairs", corpus, None, "", 0, CODE_VERSION, {"base": base}, links(upstream)
     )
     latest = ledger.latest("training_pairs", corpus)
-    kept = config.only_if_missing and not training.leaks(warehouse, corpus)
+    wrong = training.leaks(warehouse, corpus) or training.shows_erased(lake, warehouse, corpus)
+    kept = config.only_if_missing and not wrong
     if latest and (kept or ledger.settled(draft)):
         return materialized(Report(rows=latest.rows), latest)
 

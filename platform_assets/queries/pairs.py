@@ -1,6 +1,6 @@
 """Brings the training pairs of a corpus in line with its training queries and chunks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,15 +8,18 @@ import pyarrow as pa
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.vectors import CODE_VERSION, StoredVectors, encode_missing
+from platform_assets.erasure.tombstones import refusals
 from platform_assets.evaluation.bm25 import Bm25Index
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import Query
 from platform_assets.queries.mining import ChunkText, TrainingPair, held_out, mine
 from platform_assets.queries.refresh import read_queries
 from platform_assets.queries.table import TRAINING_PAIRS
+from platform_assets.raw_objects.table import document_id
 from platform_assets.reconcile import diff, fingerprints
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder, Vectors
+from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 CANDIDATES = 10
@@ -80,13 +83,27 @@ def hidden(warehouse: Warehouse, corpus: str) -> frozenset[str]:
     return held_out(queries, set(keys))
 
 
+def shows_erased(lake: ObjectStore, warehouse: Warehouse, corpus: str) -> bool:
+    """Whether a stored training pair shows a document that was erased since."""
+    erased = refusals(lake, corpus).documents
+    if not erased:
+        return False
+    return any(
+        document_id(corpus, key) in erased for keys in _shown(warehouse, corpus) for key in keys
+    )
+
+
 def leaks(warehouse: Warehouse, corpus: str) -> int:
     """Stored training pairs that show a hidden document."""
     tests = hidden(warehouse, corpus)
+    return sum(bool(keys & tests) for keys in _shown(warehouse, corpus))
+
+
+def _shown(warehouse: Warehouse, corpus: str) -> Iterator[set[str]]:
+    """Keys of the documents that each stored training pair shows."""
     columns = ["positive_key", "negative_keys"]
     rows = warehouse.scan(TRAINING_PAIRS, {"corpus": corpus}, columns).to_pylist()
-    shown = ({row["positive_key"], *row["negative_keys"]} for row in rows)
-    return sum(bool(keys & tests) for keys in shown)
+    return ({row["positive_key"], *row["negative_keys"]} for row in rows)
 
 
 def _offered(

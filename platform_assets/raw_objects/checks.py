@@ -6,6 +6,7 @@ from platform_assets.checking import Verdict, verdict_of
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.raw_objects.refresh import listing
 from platform_assets.raw_objects.table import RAW_OBJECTS
+from platform_assets.reconcile import diff, fingerprints
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -19,12 +20,13 @@ def manifest_matches_lake(
     """Every object in the lake has a row, and every row an object. Uploads since then warn."""
 
     def examine(corpus: str) -> Verdict:
-        rows = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id"])
-        listed, there = set(rows.column("doc_id").to_pylist()), listing(lake, corpus).keys()
-        figures = {"objects": len(there), "rows": len(listed)}
-        if listed == there:
+        rows = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id"]).column("doc_id")
+        objects = listing(lake, corpus).column("doc_id")
+        found = diff(fingerprints(objects, objects), fingerprints(rows, rows))
+        figures = {"objects": len(objects), "rows": len(rows)}
+        if not found:
             return Verdict(None, figures)
-        fault = f"{len(there - listed)} objects have no row, {len(listed - there)} rows no object"
-        return Verdict(fault, figures)
+        added, removed = len(found.added), len(found.removed)
+        return Verdict(f"{added} objects have no row, {removed} rows no object", figures)
 
     return verdict_of(context, lake, raw_objects, examine, dg.AssetCheckSeverity.WARN)

@@ -1,9 +1,11 @@
 """Brings the manifest in line with the lake. Bytes are read only of objects that look new."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import Plan, diff, fingerprint, fingerprints
@@ -11,62 +13,75 @@ from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectInfo, ObjectStore
 from resources.warehouse import Warehouse
 
+CODE_VERSION = "1"
+"""Of the asset `raw_objects`; it stands here because a listing is made by it."""
 WAVE = 5_000
 """Objects in one commit."""
 READERS = 8
 """Objects read at a time for their digest."""
+PAGE = 10_000
+"""Objects of a listing held as Python's objects at a time."""
+_LISTED = ("doc_id", "key", "size", "etag", "modified", "fingerprint")
+LISTING = pa.schema([RAW_OBJECTS.schema.field(name).remove_metadata() for name in _LISTED])
 
 
-def listing(lake: ObjectStore, corpus: str) -> dict[str, ObjectInfo]:
-    """Objects of a corpus by document id; the markers consoles make for folders are none."""
-    prefix = f"{corpus}/"
-    found = (item for item in lake.objects(prefix) if item.size or not item.key.endswith("/"))
-    return {document_id(corpus, item.key.removeprefix(prefix)): item for item in found}
+def listing(lake: ObjectStore, corpus: str) -> pa.Table:
+    """Objects of a corpus, `LISTING` columns; the markers consoles make for folders are none.
+
+    Streamed into Arrow: about 200 bytes an object, an eighth of what Python's objects take.
+    """
+    items = iter(lake.objects(f"{corpus}/"))
+    batches = iter(lambda: list(islice(items, PAGE)), [])
+    return pa.Table.from_batches((_listed(corpus, batch) for batch in batches), LISTING)
 
 
-def plan(objects: Mapping[str, ObjectInfo], own: OwnRows, code_version: str) -> Plan:
+def plan(objects: pa.Table, own: OwnRows) -> Plan:
     """What of a listing the manifest does not hold, or holds otherwise."""
-    values = [_fingerprint(item, code_version) for item in objects.values()]
-    return diff(fingerprints(list(objects), values), own.fingerprints())
+    wanted = fingerprints(objects.column("doc_id"), objects.column("fingerprint"))
+    return diff(wanted, own.fingerprints())
 
 
-def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: str) -> OwnRows:
+def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> OwnRows:
     """Reconcile the manifest of one corpus with the lake."""
     objects = listing(lake, corpus)
     own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": corpus})
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
+        chosen = pc.is_in(objects.column("doc_id"), pa.array(doc_ids, pa.string()))
+        rows = {row["doc_id"]: row for row in objects.filter(chosen).to_pylist()}
         with ThreadPoolExecutor(READERS) as readers:
-            digests = list(readers.map(lambda doc_id: _digest(lake, objects[doc_id]), doc_ids))
-        found = [
-            _row(corpus, objects[doc_id], code_version) | {"doc_id": doc_id, "sha256": sha256}
-            for doc_id, sha256 in zip(doc_ids, digests, strict=True)
-            if sha256
-        ]
-        return rows_of(RAW_OBJECTS, found)
+            keys = [f"{corpus}/{row['key']}" for row in rows.values()]
+            digests = list(readers.map(lambda key: _digest(lake, key), keys))
+        found = zip(rows.values(), digests, strict=True)
+        return rows_of(RAW_OBJECTS, [{**row, "sha256": sha256} for row, sha256 in found if sha256])
 
-    own.carry_out(plan(objects, own, code_version), compute, {}, WAVE)
+    own.carry_out(plan(objects, own), compute, {}, WAVE)
     return own
 
 
-def _fingerprint(item: ObjectInfo, code_version: str) -> str:
+def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
+    keys = [(item.key.removeprefix(f"{corpus}/"), item) for item in items]
+    there = [(key, item) for key, item in keys if item.size or not key.endswith("/")]
+    columns = [
+        [document_id(corpus, key) for key, _ in there],
+        [key for key, _ in there],
+        [item.size for _, item in there],
+        [item.etag for _, item in there],
+        [item.modified for _, item in there],
+        [_fingerprint(item) for _, item in there],
+    ]
+    arrays = [pa.array(c, field.type) for c, field in zip(columns, LISTING, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=LISTING)
+
+
+def _fingerprint(item: ObjectInfo) -> str:
     """Digest of what a listing says of an object."""
-    return fingerprint(code_version, item.etag, str(item.size), item.modified.isoformat())
+    return fingerprint(CODE_VERSION, item.etag, str(item.size), item.modified.isoformat())
 
 
-def _digest(lake: ObjectStore, item: ObjectInfo) -> str | None:
+def _digest(lake: ObjectStore, key: str) -> str | None:
     """Digest of an object's bytes; None if it was deleted after it was listed."""
     try:
-        return lake.sha256(item.key)
+        return lake.sha256(key)
     except FileNotFoundError:
         return None
-
-
-def _row(corpus: str, item: ObjectInfo, code_version: str) -> dict[str, object]:
-    return {
-        "key": item.key.removeprefix(f"{corpus}/"),
-        "size": item.size,
-        "etag": item.etag,
-        "modified": item.modified,
-        "fingerprint": _fingerprint(item, code_version),
-    }

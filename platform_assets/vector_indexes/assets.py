@@ -9,6 +9,7 @@ from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.assets import chunks
 from platform_assets.embeddings.assets import embeddings
+from platform_assets.erasure.tombstones import erasure_config, generation
 from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import Ledger, Record, canonical, links, sha256_text
 from platform_assets.reconcile import Report
@@ -17,7 +18,9 @@ from platform_assets.vector_indexes.publish import (
     candidates,
     choose,
     collection_faults,
+    drop_outdated,
     drop_unserved,
+    is_outdated,
     quality_faults,
     served_scores,
 )
@@ -57,14 +60,16 @@ def vector_index(
     encoder_digest = checkpoint.details["encoder_digest"]
     dimensions = checkpoint_store.dimensions(checkpoint)
     latest = ledger.latest("vector_index", context.partition_key)
+    erased = generation(lake, corpus)
     last = None
     if latest and latest.details["encoder_digest"] == encoder_digest:
         last = latest.details["collection"]
+    if last and is_outdated(last, erased):  # a clone would keep the bytes of what was erased
+        last = None
     pins = (upstream[1].snapshot, upstream[0].snapshot)
     embedded_by = upstream[0].code_version
-    source = IndexSource(
-        corpus, encoder, encoder_digest, dimensions, *pins, CODE_VERSION, embedded_by
-    )
+    made_of = (dimensions, *pins, CODE_VERSION, embedded_by, erased)
+    source = IndexSource(corpus, encoder, encoder_digest, *made_of)
     built = refresh(source, warehouse, vectors, last)
     details = {
         "collection": built.collection,
@@ -82,7 +87,7 @@ def vector_index(
             built.digest,
             built.report.rows,
             CODE_VERSION,
-            {"embedded_by": embedded_by},
+            {"embedded_by": embedded_by, **erasure_config(erased)},
             links(upstream),
             details,
         )
@@ -109,15 +114,19 @@ def published_index(
     """The alias that applications search: the best measured index, moved only through the gate.
 
     The index served before stays, so that `lakeloom rollback` is one switch. What was rolled back
-    is not published again until something upstream changes.
+    is not published again until something upstream changes. After an erasure nothing stays that was
+    built before it.
     """
     corpus = context.partition_key
-    ledger = Ledger(lake)
-    found = candidates(corpus, ledger, warehouse, load_recipes())
+    ledger, erased = Ledger(lake), generation(lake, corpus)
+    found = candidates(corpus, ledger, warehouse, load_recipes(), erased)
     upstream = [record for each in found for record in (each.index, each.evaluation)]
-    draft = Record("published_index", corpus, None, "", 1, CODE_VERSION, upstream=links(upstream))
+    config = erasure_config(erased)
+    draft = Record("published_index", corpus, None, "", 1, CODE_VERSION, config, links(upstream))
     latest = ledger.latest("published_index", corpus)
-    served, previous = vectors.served(corpus), vectors.previous(corpus)
+    served, previous = now, _ = vectors.served(corpus), vectors.previous(corpus)
+    if served and is_outdated(served.collection, erased):
+        served = None  # it holds what was erased, so nothing need be as good as it was
     carried_out = {end.record for end in (served, previous) if end}
     if latest and ledger.settled(draft) and latest.record_id in carried_out:
         return materialized(Report(rows=1), latest)
@@ -129,7 +138,7 @@ def published_index(
     collection = vectors.open(choice.collection)
     faults += collection_faults(corpus, dimensions, warehouse, collection)
     if faults:
-        stays = f"{served.collection} stays served" if served else "nothing is served"
+        stays = f"{now.collection} stays served" if now else "nothing is served"
         raise dg.Failure(
             f"{choice.collection} is not published, {stays}: {'; '.join(faults)}",
             metadata={"faults": faults, "candidate": choice.collection},
@@ -145,6 +154,6 @@ def published_index(
     vectors.switch(corpus, Served(choice.collection, choice.encoder, retriever, record.record_id))
     built = (ledger.latest("vector_index", f"{corpus}|{encoder}") for encoder in load_recipes())
     kept = (record.details["collection"] for record in built if record)
-    dropped = drop_unserved(corpus, vectors, kept)
+    dropped = [*drop_outdated(corpus, vectors, erased), *drop_unserved(corpus, vectors, kept)]
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None))
     return materialized(report, record, {"collections dropped": len(dropped)})

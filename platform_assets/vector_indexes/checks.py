@@ -67,7 +67,7 @@ def approximate_search_finds_what_exact_search_finds(
     return verdict_of(context, lake, vector_index, examine)
 
 
-@dg.asset_check(asset=published_index)
+@dg.asset_check(asset=published_index, blocking=True)
 def alias_resolves(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],

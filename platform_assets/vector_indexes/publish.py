@@ -144,14 +144,19 @@ def collection_faults(
 
 
 def candidates(
-    corpus: str, ledger: Ledger, warehouse: Warehouse, encoders: Iterable[str]
+    corpus: str, ledger: Ledger, warehouse: Warehouse, encoders: Iterable[str], generation: str = ""
 ) -> list[Candidate]:
-    """Indexes of the corpus's present chunks whose evaluation is of the index as it is now."""
+    """Indexes of the corpus's present chunks whose evaluation is of the index as it is now.
+
+    Those from before its last erasure (see `is_outdated`) are none.
+    """
     found = []
     chunks = ledger.require("chunks", corpus)
     for encoder in encoders:
         key = f"{corpus}|{encoder}"
         index = ledger.latest("vector_index", key)
+        if index and is_outdated(index.details["collection"], generation):
+            continue
         evaluation = ledger.latest("retrieval_evaluation", key)
         measured = evaluation.upstream.get(f"vector_index/{key}") if evaluation else None
         indexed = index.upstream[chunks.name] if index else None
@@ -183,6 +188,30 @@ def drop_unserved(corpus: str, vectors: VectorStore, keep: Iterable[str]) -> lis
     kept = {*keep, *(served.collection for served in ends if served)}
     gone = [n for n in vectors.collections() if n.split(".")[0] == corpus and n not in kept]
     for name in gone:
+        vectors.drop(name)
+    return gone
+
+
+def is_outdated(collection: str, generation: str) -> bool:
+    """Whether a collection was built before the last erasure of its corpus.
+
+    Args:
+        collection: Its name (`vector_indexes.refresh.collection_name`).
+        generation: The corpus's present generation (`erasure.tombstones`); empty before any.
+    """
+    return bool(generation) and not collection.endswith(f".{generation}")
+
+
+def drop_outdated(corpus: str, vectors: VectorStore, generation: str) -> list[str]:
+    """Remove what was built of a corpus before its last erasure, finished or not.
+
+    Its alias forgets them, so that no rollback brings back what they hold.
+    """
+    names = [*vectors.collections(), *vectors.unfinished()]
+    of_corpus = [name for name in names if name.split(".")[0] == corpus]
+    gone = [name for name in of_corpus if is_outdated(name, generation)]
+    for name in gone:
+        vectors.forget(corpus, name)
         vectors.drop(name)
     return gone
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -13,7 +14,7 @@ from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.reconcile import Report, diff, fingerprint, fingerprints, waves
 from platform_assets.tables import digest_of_rows
-from resources.vector_store import Point, VectorStore
+from resources.vector_store import AlreadyBuiltError, Point, VectorStore
 from resources.warehouse import Warehouse
 
 WAVE_POINTS = 2_048
@@ -35,6 +36,8 @@ class IndexSource:
     code_version: str
     embedded_by: str
     """Code version of the embeddings; where one of the two is raised, all points are made anew."""
+    generation: str = ""
+    """Of the corpus's erasures (`erasure.tombstones`); a new one is a new collection."""
 
     def fingerprint(self, chunk_digest: str) -> str:
         """That of the point of a chunk."""
@@ -59,8 +62,9 @@ def point_fingerprint(
 
 
 def collection_name(source: IndexSource, digest: str) -> str:
-    """Name of a collection: corpus, encoder and the digest of its content."""
-    return f"{source.corpus}.{source.encoder}.{digest[:16]}"
+    """Name of a collection: corpus, encoder, the digest of its content, and the generation."""
+    parts = (source.corpus, source.encoder, digest[:16], source.generation)
+    return ".".join(part for part in parts if part)
 
 
 def refresh(
@@ -85,7 +89,10 @@ def refresh(
     name = collection_name(source, digest)
     report = Report(rows=len(wanted))
     if name not in vectors.collections():
-        with vectors.build(name, source.dimensions, clone_from=last) as builder:
+        with (
+            suppress(AlreadyBuiltError),  # by another run, while this one waited for it
+            vectors.build(name, source.dimensions, clone_from=last) as builder,
+        ):
             plan = diff(_side(wanted), _side(builder.fingerprints()))
             report.added, report.changed = len(plan.added), len(plan.changed)
             report.removed = report.work.deleted = len(plan.removed)

@@ -99,6 +99,13 @@ class ObjectStore(Protocol):
         """Remove an object with every version of it that the store can list."""
         ...
 
+    def forget_past(self, prefix: str) -> int:
+        """Remove all but the newest version of every object below `prefix`; returns how many.
+
+        Nothing happens where the store keeps no others, or cannot list them.
+        """
+        ...
+
     def sha256(self, key: str) -> str:
         """sha256 of the object's bytes, streamed.
 

@@ -4,6 +4,7 @@ Here: one built-in error for each kind of trouble, naming the variables and hold
 Not here: raising it at the right place (clients.py, obstore.py, s3.py).
 """
 
+import errno
 import re
 from urllib.parse import urlsplit
 
@@ -50,7 +51,8 @@ def explained(url: str, error: Exception) -> Exception:
         return unencrypted(url, code)
     if isinstance(error, raised.GenericError) and not url.startswith("file:"):
         return unreachable(url, text)
-    return error
+    full = "No space left on device" in text
+    return OSError(errno.ENOSPC, f"{_store(url)}: No space left on device") if full else error
 
 
 def unfit(url: str, why: str) -> ValueError:

@@ -117,6 +117,10 @@ class ObstoreObjectStore:
         """Remove an object; a bucket that keeps its past must be told by a rule of its own."""
         self.delete(key)
 
+    def forget_past(self, _prefix: str) -> int:
+        """Nothing: of these stores the client lists no earlier versions."""
+        return 0
+
     def sha256(self, key: str) -> str:
         """sha256 of the object's bytes, streamed."""
 

@@ -4,7 +4,7 @@ Here: versions, and listing keys that obstore cannot address. Not here: the rest
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from functools import cached_property
@@ -73,20 +73,33 @@ class S3ObjectStore(ObstoreObjectStore):
         self.delete(key)
         kinds = ("Versions", "DeleteMarkers")
         listed = [i for kind in kinds for i in self._exactly("list_object_versions", kind, key)]
-        names = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in listed]
         uploads = self._exactly("list_multipart_uploads", "Uploads", key)
+        self._remove(listed)
         with self._clearly():
-            for start in range(0, len(names), PAGE):
-                self._remove(names[start : start + PAGE])
             for upload in uploads:
                 where = {"Bucket": self._bucket, "Key": upload["Key"]}
                 self._s3.abort_multipart_upload(**where, UploadId=upload["UploadId"])
 
-    def _remove(self, names: list[dict[str, str]]) -> None:
-        wanted = {"Objects": names, "Quiet": True}
-        answer = self._s3.delete_objects(Bucket=self._bucket, Delete=wanted)
-        if failed := answer.get("Errors"):
-            raise refused(self._url, f"{len(failed)} versions stay: {failed[0].get('Code')}")
+    def forget_past(self, prefix: str) -> int:
+        """Remove all but the newest version of every object below `prefix`; returns how many."""
+        past = [
+            item
+            for item in self._pages("list_object_versions", "Versions", prefix)
+            if not item["IsLatest"]
+        ]
+        # Versions first: without its marker, what was deleted would be there again.
+        self._remove([*past, *self._pages("list_object_versions", "DeleteMarkers", prefix)])
+        return len(past)
+
+    def _remove(self, versions: Sequence[dict[str, Any]]) -> None:
+        names = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in versions]
+        with self._clearly():
+            for start in range(0, len(names), PAGE):
+                wanted = {"Objects": names[start : start + PAGE], "Quiet": True}
+                answer = self._s3.delete_objects(Bucket=self._bucket, Delete=wanted)
+                if failed := answer.get("Errors"):
+                    why = f"{len(failed)} versions stay: {failed[0].get('Code')}"
+                    raise refused(self._url, why)
 
     def _there(self, key: str) -> bool:
         """False of a marker that consoles make for a folder: obstore drops the slash it ends in."""

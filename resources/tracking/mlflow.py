@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from resources.tracking.mlflow_session import CHAMPION, MODEL, Session, connect, failures
+from resources.tracking.mlflow_session import CHAMPION, MODEL, Session, connected, failures
 
 
 class MlflowTracking:
@@ -93,7 +93,8 @@ class MlflowTracking:
     @contextmanager
     def _connected(self) -> Iterator[Session]:
         try:
-            yield Session(connect(self._uri), self._artifact_root)
+            with connected(self._uri, self._artifact_root) as session:
+                yield session
         except failures() as error:
             raise RuntimeError(f"tracking with MLflow failed: {self._redact(error)}") from None
 

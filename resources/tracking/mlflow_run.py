@@ -10,7 +10,7 @@ import dagster as dg
 
 from resources.settings import Settings
 from resources.tracking import ExperimentRun
-from resources.tracking.mlflow_session import EXPERIMENT, Session, connect
+from resources.tracking.mlflow_session import EXPERIMENT, connected
 
 
 def mlflow_run(settings: Callable[[], Settings]) -> dg.ResourceDefinition:
@@ -22,7 +22,8 @@ def mlflow_run(settings: Callable[[], Settings]) -> dg.ResourceDefinition:
 
     def start(context: dg.InitResourceContext) -> Iterator[ExperimentRun]:
         found = settings()
-        Session(connect(found.tracking), str(found.home / "mlflow")).experiment()
+        with connected(found.tracking, str(found.home / "mlflow")) as session:
+            session.experiment()
         from dagster_mlflow import mlflow_tracking
 
         config = {

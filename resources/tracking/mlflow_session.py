@@ -14,6 +14,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resources.process_lock import alone
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -26,7 +28,18 @@ _WEIGHTS = "model.sentence_transformer"
 """Folder in which MLflow's sentence_transformers flavour looks for the model."""
 
 
-def connect(uri: str) -> "MlflowClient":
+@contextmanager
+def connected(uri: str, artifact_root: str | None) -> Iterator["Session"]:
+    """A session; with a database file, one process at a time: MLflow's own migrations race."""
+    if uri.startswith("sqlite:///"):
+        database = Path(uri.removeprefix("sqlite:///"))
+        with alone(database.with_name(f"{database.name}.lock")):
+            yield Session(_client(uri), artifact_root)
+    else:
+        yield Session(_client(uri), artifact_root)
+
+
+def _client(uri: str) -> "MlflowClient":
     """MLflow's client, without telemetry and without the log lines of its migrations."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -34,8 +47,6 @@ def connect(uri: str) -> "MlflowClient":
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

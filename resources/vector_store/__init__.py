@@ -152,6 +152,13 @@ class Served:
     """Id of the provenance record of the published index."""
 
 
+class AlreadyBuiltError(ValueError):
+    """The collection is finished, and a finished collection never changes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"collection {name} is finished and never changes: take another name")
+
+
 class VectorStore(Protocol):
     """A vector database with named, immutable collections and aliases.
 
@@ -167,12 +174,12 @@ class VectorStore(Protocol):
 
         A build of the same name that a crash left behind is continued; otherwise the points of
         `clone_from` (if it exists and has the same dimensions) are the start, so that only the
-        difference is upserted.
+        difference is upserted. While another run builds this collection, it waits.
 
         Raises:
-            ValueError: the name is no slug (a-z, 0-9, '-', '_', '.'), or names a finished
-                collection.
-            RuntimeError: another run is building this collection now.
+            ValueError: the name is no slug (a-z, 0-9, '-', '_', '.').
+            AlreadyBuiltError: the collection is finished, may be by the run that was waited for.
+            RuntimeError: another run does not come to an end with it.
         """
         ...
 
@@ -188,6 +195,17 @@ class VectorStore(Protocol):
         """Remove a collection, finished or not; nothing happens if there is none.
 
         The caller sees to it that no alias points at it.
+        """
+        ...
+
+    def unfinished(self) -> list[str]:
+        """Names of collections whose building was begun and not finished, sorted."""
+        ...
+
+    def forget(self, alias: str, name: str) -> None:
+        """Let `alias` point nowhere where it points, or would go back, to collection `name`.
+
+        The name of what is served goes too, which leaves nothing served until the next switch.
         """
         ...
 

@@ -30,6 +30,11 @@ class Alias:
             return Alias(target, self.previous)
         return Alias(target, self.current)
 
+    def without(self, name: str) -> "Alias":
+        """The alias with nothing where a collection was."""
+        ends = (self.current, self.previous)
+        return Alias(*(None if end and end.collection == name else end for end in ends))
+
 
 def to_json(alias: Alias) -> dict[str, Any]:
     """Plain values for a file or a database payload."""

@@ -10,7 +10,7 @@ Not here: building one (qdrant_edge_build), the engine's requests (qdrant_edge_s
 
 from pathlib import Path
 
-from resources.vector_store import Served
+from resources.vector_store import AlreadyBuiltError, Served
 from resources.vector_store import records as r
 from resources.vector_store.alias_files import AliasFiles
 from resources.vector_store.qdrant_edge_build import EdgeBuilder, Workspace, shard_for
@@ -40,15 +40,16 @@ class EdgeStore:
         """Start or take up again the building of a collection.
 
         Raises:
-            ValueError: the name is no slug, or names a finished collection.
-            RuntimeError: another run is building this collection now.
+            ValueError: the name is no slug.
+            AlreadyBuiltError: the collection is finished.
+            RuntimeError: another run does not come to an end with it.
         """
         target = self._collections / r.check_name(name)
         source = self._collections / r.check_name(clone_from) if clone_from else None
         workspace = Workspace(self._building / name)
         if target.exists():
             workspace.remove()
-            raise ValueError(f"collection {name} is finished and never changes: take another name")
+            raise AlreadyBuiltError(name)
         try:
             shard = shard_for(workspace, dimensions, source)
             return EdgeBuilder(workspace, shard, dimensions, target)
@@ -75,7 +76,7 @@ class EdgeStore:
         """Remove a collection, finished or not; readers that have it open keep it.
 
         Raises:
-            RuntimeError: another run is building this collection now.
+            RuntimeError: another run does not come to an end with building it.
         """
         path = self._collections / r.check_name(name)
         workspace = Workspace(self._building / name)
@@ -83,6 +84,16 @@ class EdgeStore:
         if path.exists():
             path.rename(workspace.folder / "dropped")
         workspace.remove()
+
+    def unfinished(self) -> list[str]:
+        """Names of collections whose building was begun and not finished, sorted."""
+        return sorted(path.name for path in self._building.glob("*"))
+
+    def forget(self, alias: str, name: str) -> None:
+        """Let `alias` point nowhere where it points, or would go back, to collection `name`."""
+        before = self._aliases.read(r.check_name(alias))
+        if before != before.without(name):
+            self._aliases.write(alias, before.without(name))
 
     def served(self, alias: str) -> Served | None:
         """What `alias` points at now."""

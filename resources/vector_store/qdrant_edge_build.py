@@ -13,8 +13,11 @@ Not here: which collections are finished (qdrant_edge), the engine's requests (q
 import fcntl
 import json
 import logging
+import os
 import shutil
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -33,6 +36,8 @@ from resources.vector_store.sparse_copy import copy_tree
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard, UpdateOperation
 
+PATIENCE_SECONDS = 3_600
+"""How long a run waits for another one that builds the same collection."""
 _log = logging.getLogger(__name__)
 
 
@@ -121,18 +126,27 @@ class Workspace:
     """The folder of one build, locked against a second builder."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.shard = folder / "shard"
         self.wave = folder / "wave.json"
-        self._lock = (folder / "lock").open("w")
-        try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._locked():
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"collection {folder.name} is being built by another run: wait for it to end"
+                )
+            time.sleep(0.2)
+
+    def _locked(self) -> bool:
+        """Take the lock; not if another run has it, or had it and removed it with the folder."""
+        path = self.folder / "lock"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with suppress(BlockingIOError, FileNotFoundError):
+            self._lock = path.open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.unlock()
-            raise RuntimeError(
-                f"collection {folder.name} is being built by another run: wait for it to end"
-            ) from None
+            if path.stat().st_ino == os.fstat(self._lock.fileno()).st_ino:
+                return True
+        return False
 
     def unlock(self) -> None:
         """Let others build; calling it again does nothing."""
@@ -145,8 +159,8 @@ class Workspace:
         self.wave.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Delete the folder and let the lock go."""
-        shutil.rmtree(self.folder)
+        """Delete the folder and let the lock go; who waits for it may hold the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
         self.unlock()
 
     def move_to(self, target: Path) -> None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from resources.vector_store import Served
+from resources.vector_store import AlreadyBuiltError, Served
 from resources.vector_store import records as r
 from resources.vector_store.alias_files import Alias, from_json, to_json
 from resources.vector_store.qdrant_server_collection import (
@@ -52,10 +52,11 @@ class ServerStore:
         """Start or take up again the building of a collection.
 
         Raises:
-            ValueError: the name is no slug, or names a finished collection.
+            ValueError: the name is no slug.
+            AlreadyBuiltError: the collection is finished.
         """
         if self._read("collection", r.check_name(name)):
-            raise ValueError(f"collection {name} is finished and never changes: take another name")
+            raise AlreadyBuiltError(name)
         source = self._read("collection", r.check_name(clone_from)) if clone_from else {}
         if self._dimensions_being_built(name) != dimensions:
             self.drop(name)
@@ -81,6 +82,25 @@ class ServerStore:
         self._client.delete(self._state, [key])
         if self._client.collection_exists(name):
             self._client.delete_collection(name)
+
+    def unfinished(self) -> list[str]:
+        """Names of collections whose building was begun and not finished, sorted."""
+        known = {*self.collections(), self._state}
+        listed = self._client.get_collections().collections
+        return sorted(found.name for found in listed if found.name not in known)
+
+    def forget(self, alias: str, name: str) -> None:
+        """Let `alias` point nowhere where it points, or would go back, to collection `name`."""
+        from qdrant_client import models as m
+
+        before = self._alias(alias)
+        after = before.without(name)
+        if after == before:
+            return
+        self._write("alias", alias, to_json(after))
+        if after.current is None and before.current is not None:
+            gone = m.DeleteAliasOperation(delete_alias=m.DeleteAlias(alias_name=alias))
+            self._client.update_collection_aliases([gone])
 
     def served(self, alias: str) -> Served | None:
         """What `alias` points at now."""

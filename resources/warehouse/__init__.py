@@ -74,7 +74,7 @@ class Known:
     """What a writer has read of its scope."""
 
     groups: Collection[str]
-    """Groups that have rows."""
+    """Those of the groups to replace that have rows."""
     snapshot: str | None
     """The table's snapshot of which that holds."""
 
@@ -208,6 +208,20 @@ class Warehouse(Protocol):
         Args:
             table: The table.
             target_bytes: Size of a good file; one of half of it or more is not rewritten.
+        """
+        ...
+
+    def history(
+        self, table: TableSpec, scope: Scope, columns: Sequence[str], groups: Sequence[str]
+    ) -> pa.Table:
+        """Rows of some groups in any snapshot that can be read, in no order; some may repeat."""
+        ...
+
+    def forget(self, table: TableSpec, scope: Scope, keep: Collection[str]) -> Removed:
+        """Delete the data files of a scope that neither the current snapshot nor `keep` names.
+
+        For an erasure, which no pin of another scope may hold up: older snapshots that such pins
+        keep stay readable but for this scope. `scope` needs only the columns that matter.
         """
         ...
 

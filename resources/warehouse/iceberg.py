@@ -33,6 +33,8 @@ PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     "write.parquet.compression-codec": "zstd",
+    # Bounds would repeat the beginnings of texts in manifests, which outlive the data files.
+    "write.metadata.metrics.default": "counts",
 }
 
 
@@ -136,6 +138,21 @@ class IcebergWarehouse:
             again = partial(compact, scope=scope, target_bytes=target_bytes)
             done += self._committed(table, again)
         return done
+
+    def history(
+        self, table: TableSpec, scope: Scope, columns: Sequence[str], groups: Sequence[str]
+    ) -> pa.Table:
+        """Rows of some groups in any snapshot that can be read."""
+        from resources.warehouse.iceberg_erasure import history
+
+        buckets = {group: self.bucket(group) for group in groups}
+        return history(self._table(table), table, scope, columns, buckets)
+
+    def forget(self, table: TableSpec, scope: Scope, keep: Collection[str]) -> Removed:
+        """Delete the data files of a scope that neither the current snapshot nor `keep` names."""
+        from resources.warehouse.iceberg_erasure import forget
+
+        return forget(self._table(table), scope, keep)
 
     def footprint(self, table: TableSpec) -> Footprint:
         """What the table takes up now."""

@@ -116,7 +116,7 @@ class Pipeline:
         for path in sorted(path for path in docs.rglob("*") if path.is_file()):
             self.state.lake.put(f"{CORPUS}/{path.relative_to(docs).as_posix()}", path)
         lake, warehouse = self.state.lake, self._warehouse
-        refresh_objects(CORPUS, lake, self.state.warehouse, VERSION)
+        refresh_objects(CORPUS, lake, self.state.warehouse)
         with self.watch.measure(stage := Stage("parse", "documents")):
             parser = registry.connect_parser(self.state.settings)
             stage.count = refresh_documents(CORPUS, lake, warehouse, parser, VERSION).parsed

@@ -35,9 +35,10 @@ EDITED = OWL.replace("over meadows", "over snow-covered fields")
 class Daemon:
     """`lakeloom ui` on a home of its own: webserver, daemon and code server."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **env: str) -> None:
         self.home = home
-        self.env = {**os.environ, "LAKELOOM_HOME": str(home), "LAKELOOM_POLL_SECONDS": "1"}
+        here = {"LAKELOOM_HOME": str(home), "LAKELOOM_POLL_SECONDS": "1"}
+        self.env = {**os.environ, **here, **env}
         self.env.pop("DAGSTER_HOME", None)
         self.log = home / "daemon.log"
         with socket.socket() as free:

@@ -113,7 +113,7 @@ def test_it_runs_only_when_it_is_asked_for(harbours: Harbours) -> None:
     rows = harbours.platform.materialize(CORPUS, select="not key:evaluation_plots")
     assert "table_maintenance" not in {asset for asset, _ in rows}
     before = {name: harbours.state.warehouse.snapshots(table) for name, table in ALL_TABLES.items()}
-    rows = harbours.platform.materialize(CORPUS, select="group:maintenance")
+    rows = harbours.platform.materialize(CORPUS, select="key:table_maintenance")
     assert {partition for _, partition in rows} == ALL_TABLES.keys()
     for name, snapshots in before.items():
         now = harbours.state.warehouse.snapshots(ALL_TABLES[name])

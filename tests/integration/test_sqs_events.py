@@ -4,6 +4,8 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from string import Template
 from typing import Any
 
 import boto3
@@ -17,7 +19,8 @@ from resources.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-REGION = "eu-west-1"
+DEPLOY = Path(__file__).parents[2] / "deploy" / "aws"
+REGION, ACCOUNT = "eu-west-1", "123456789012"
 KEY = "birds/a b+é#%.md"
 KINDS = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 ROUTES = ("sqs", "sns", "eventbridge")
@@ -34,7 +37,9 @@ class Emulator:
         self._client("s3").create_bucket(
             Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        self.url = self.sqs.create_queue(QueueName=self.queue)["QueueUrl"]
+        self.url = self.sqs.create_queue(
+            QueueName=self.queue, Attributes=self.deployed("queue.json")
+        )["QueueUrl"]
         self.lake = ObstoreObjectStore(f"s3://{self.bucket}")
 
     def notify(self, route: str) -> None:
@@ -42,10 +47,17 @@ class Emulator:
         answer = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         self._configure(route, answer["Attributes"]["QueueArn"])
 
+    def deployed(self, name: str) -> dict[str, Any]:
+        """A file of deploy/aws, filled in."""
+        text = Template((DEPLOY / name).read_text())
+        names = {"REGION": REGION, "ACCOUNT": ACCOUNT, "QUEUE": self.queue, "BUCKET": self.bucket}
+        found: dict[str, Any] = json.loads(text.substitute(names))
+        return found
+
     def _configure(self, route: str, queue: str) -> None:
         configuration: dict[str, Any]
         if route == "sqs":
-            configuration = {"QueueConfigurations": [{"QueueArn": queue, "Events": KINDS}]}
+            configuration = self.deployed("notification.json")
         elif route == "sns":
             sns = self._client("sns")
             topic = sns.create_topic(Name=self.queue)["TopicArn"]

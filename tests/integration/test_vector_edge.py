@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from resources.vector_store import Point, Retriever, SearchFilter
+from resources.vector_store import AlreadyBuiltError, Point, Retriever, SearchFilter
 from resources.vector_store import records as r
 from resources.vector_store.qdrant_edge import EdgeStore
 
@@ -147,7 +147,10 @@ def test_a_damaged_collection_says_so(store: EdgeStore, tmp_path: Path) -> None:
         store.open("a")
 
 
-def test_one_builder_at_a_time(store: EdgeStore, tmp_path: Path) -> None:
+def test_one_builder_at_a_time(
+    store: EdgeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.vector_store.qdrant_edge_build.PATIENCE_SECONDS", 0)
     code = "b = store.build('a', t.DIMENSIONS)\nt.say('ready')\ninput()"
     other = run_in_process(code, tmp_path)
     assert other.stdout is not None
@@ -163,6 +166,17 @@ def test_one_builder_at_a_time(store: EdgeStore, tmp_path: Path) -> None:
     with store.build("a", DIMENSIONS) as builder:
         builder.finish()
     assert store.collections() == ["a", "b"]
+
+
+def test_a_second_builder_waits_for_the_first(store: EdgeStore, tmp_path: Path) -> None:
+    code = "b = store.build('a', t.DIMENSIONS)\nt.say('ready')\nimport time\ntime.sleep(0.5)\n"
+    other = run_in_process(f"{code}b.finish()", tmp_path)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "ready\n"
+    with pytest.raises(AlreadyBuiltError, match="a is finished"):
+        store.build("a", DIMENSIONS)
+    other.communicate()
+    assert list((tmp_path / "building").iterdir()) == []
 
 
 def test_a_build_that_cannot_begin_lets_the_next_one(store: EdgeStore, tmp_path: Path) -> None:

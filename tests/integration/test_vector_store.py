@@ -370,3 +370,29 @@ def test_an_alias_points_at_finished_collections_only(store: VectorStore) -> Non
 def test_names_are_slugs(store: VectorStore, call: Callable[[VectorStore], object]) -> None:
     with pytest.raises(ValueError, match="cannot name a collection"):
         call(store)
+
+
+def test_an_alias_forgets_what_is_to_go(store: VectorStore) -> None:
+    ends = [Served(name, "minilm", Retriever.DENSE, "0" * 64) for name in ("a", "b")]
+    for end in ends:
+        built(store, end.collection, range(2))
+        store.switch("corpus", end)
+    store.forget("corpus", "c")
+    assert (store.served("corpus"), store.previous("corpus")) == (ends[1], ends[0])
+    store.forget("corpus", "a")
+    assert (store.served("corpus"), store.previous("corpus")) == (ends[1], None)
+    store.forget("corpus", "b")
+    assert store.served("corpus") is None
+    store.forget("never-switched", "b")
+    store.switch("corpus", ends[0])
+    assert store.served("corpus") == ends[0]
+
+
+def test_unfinished_builds_are_listed_until_they_are_dropped(store: VectorStore) -> None:
+    built(store, "finished", range(2))
+    with store.build("begun", DIMENSIONS) as builder:
+        builder.upsert([point(1)])
+    assert store.unfinished() == ["begun"]
+    assert store.collections() == ["finished"]
+    store.drop("begun")
+    assert store.unfinished() == []

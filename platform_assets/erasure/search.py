@@ -1,0 +1,153 @@
+"""The search: every byte of the places that are ours, raw and decoded.
+
+Here: reading each file, object and collection once, and what is found in which.
+Not here: what becomes of a find (cleaning.py), passages (passages.py), file formats (forms.py).
+"""
+
+import hashlib
+import io
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from platform_assets.erasure.forms import HEAD, decoded, form_of
+from platform_assets.erasure.passages import WINDOW, Passages
+from resources.object_store import ObjectStore
+from resources.vector_store import Collection as Points
+from resources.vector_store import VectorStore
+
+READ_BYTES = 1 << 23
+PAGE = 1_000
+"""Points read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What must not be found."""
+
+    passages: Passages
+    contents: Collection[str]
+    """sha256 of the erased bytes."""
+    sizes: Collection[int]
+    """Lengths of the erased bytes: only files of such a length are compared by digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A place that still holds something."""
+
+    place: str
+    item: str
+    """File, object or collection."""
+    form: str
+    """`raw`, `same bytes`, or the form it was decoded from."""
+    passages: int
+
+
+@dataclass(slots=True)
+class Searched:
+    """What was read of one place."""
+
+    place: str
+    items: int = 0
+    bytes: int = 0
+    decoded: int = 0
+    """Bytes that came out of compressed files."""
+    unreadable: list[str] = field(default_factory=list)
+    """Files whose form promised text that could not be decoded; their bytes were searched."""
+    found: list[Find] = field(default_factory=list)
+
+
+def search_folder(place: str, root: Path, sought: Sought) -> Searched:
+    """Search every file below a folder, or a single file."""
+    done = Searched(place)
+    for path in _files(root):
+        try:
+            with path.open("rb") as file:
+                _search_file(done, str(path), file, sought)
+        except FileNotFoundError:  # a file of a run that is under way
+            continue
+    return done
+
+
+def search_objects(place: str, lake: ObjectStore, sought: Sought) -> Searched:
+    """Search every object of a bucket."""
+    done = Searched(place)
+    for item in lake.objects():
+        try:
+            _search_file(done, item.key, io.BytesIO(lake.get(item.key)), sought)
+        except FileNotFoundError:
+            continue
+    return done
+
+
+def search_collections(place: str, vectors: VectorStore, sought: Sought) -> Searched:
+    """Search the points of every collection as a reader sees them, since databases compress."""
+    done = Searched(place)
+    for name in vectors.collections():
+        done.items += 1
+        _search(done, name, "points", _texts(vectors.open(name)), sought)
+    return done
+
+
+def _texts(collection: Points) -> Iterator[bytes]:
+    ids = sorted(collection.fingerprints())
+    for start in range(0, len(ids), PAGE):
+        for hit in collection.points(ids[start : start + PAGE]):
+            heading = hit.payload.get("heading")
+            lines = [hit.text, *(heading if isinstance(heading, list) else ())]
+            yield "\n".join(lines).encode()
+
+
+def _search_file(done: Searched, item: str, file: BinaryIO, sought: Sought) -> None:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    form = form_of(file.read(HEAD))
+    file.seek(0)
+    done.items += 1
+    done.bytes += size
+    if size in sought.sizes and _digest(file) in sought.contents:
+        done.found.append(Find(done.place, item, "same bytes", 0))
+        return
+    file.seek(0)
+    _search(done, item, "raw", _blocks(file), sought)
+    if form:
+        file.seek(0)
+        try:
+            done.decoded += _search(done, item, form, decoded(form, file), sought)
+        except ValueError:
+            done.unreadable.append(item)
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    for block in iter(lambda: file.read(READ_BYTES), b""):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _search(
+    done: Searched, item: str, form: str, texts: Iterable[bytes | memoryview], sought: Sought
+) -> int:
+    """Search texts and enter what was found; returns their bytes."""
+    length, count = 0, 0
+    for text in texts:
+        length += len(text)
+        count += len(sought.passages.found(text))
+    if count:
+        done.found.append(Find(done.place, item, form, count))
+    return length
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """A file in blocks that overlap by less than a passage."""
+    tail = b""
+    while block := file.read(READ_BYTES):
+        yield tail + block
+        tail = (tail + block)[1 - WINDOW :]
+
+
+def _files(root: Path) -> Iterator[Path]:
+    paths = [root] if root.is_file() else sorted(root.rglob("*"))
+    return (path for path in paths if path.is_file() and not path.is_symlink())

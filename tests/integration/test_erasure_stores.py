@@ -1,0 +1,116 @@
+"""Erasure on real stores: a versioned bucket, and tables whose snapshots others pin."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from platform_assets.cli import main
+from platform_assets.commands.trace import trace
+from tests.every_byte import holders
+from tests.integration.test_erasure import CORPUS, KEY, MARK, OTHER, SENTENCE, letter, secret
+from tests.integration.test_maintenance_tables import Notes, local, rest, s3
+from tests.servers.seaweed import Seaweed
+from tests.spies import Platform
+
+pytestmark = pytest.mark.slow
+
+
+class Bucket:
+    """A versioned bucket of a real S3 server."""
+
+    def __init__(self, server: Seaweed, name: str) -> None:
+        self.name = name
+        self.client: Any = boto3.client("s3", endpoint_url=server.endpoint)
+        self.client.create_bucket(Bucket=name)
+        enabled = {"Status": "Enabled"}
+        self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration=enabled)
+
+    def download(self, folder: Path) -> list[str]:
+        """Every version of every object into a folder; returns keys of those not the newest."""
+        past = []
+        for page in self.client.get_paginator("list_object_versions").paginate(Bucket=self.name):
+            for number, item in enumerate(page.get("Versions", ())):
+                version = {"Key": item["Key"], "VersionId": item["VersionId"]}
+                body = self.client.get_object(Bucket=self.name, **version)["Body"].read()
+                target = folder / f"{number}-{item['VersionId']}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(body)
+                past += [] if item["IsLatest"] else [item["Key"]]
+        return past
+
+
+@pytest.fixture
+def bucket(seaweed_server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    for name, value in seaweed_server.env.items():
+        monkeypatch.setenv(name, value)
+    bucket = Bucket(seaweed_server, "versioned-lake")
+    monkeypatch.setenv("LAKELOOM_LAKE", f"s3://{bucket.name}")
+    return bucket
+
+
+def test_a_versioned_bucket_keeps_no_version(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform(tmp_path / "home", monkeypatch)
+    for corpus in (CORPUS, OTHER):
+        platform.write(corpus, "whales.md", letter("whales", corpus))
+    platform.write(CORPUS, KEY, secret("Once it said something else."))
+    platform.materialize(CORPUS, OTHER, select="+key:published_index")
+    platform.write(CORPUS, KEY, secret(SENTENCE))
+    platform.materialize(CORPUS, OTHER, select="+key:published_index")
+    before, after = tmp_path / "before", tmp_path / "after"
+    assert bucket.download(before)
+    assert holders(before, [MARK]).keys() >= {"raw", "parquet"}
+    with pytest.raises(SystemExit) as ended:
+        main(["erase", CORPUS, KEY, "--json"])
+    assert ended.value.code == 0
+    past = bucket.download(after)
+    assert {key.split("/")[1] for key in past} == {"erasures"}  # its own record, overwritten
+    assert holders(after, [MARK, KEY]) == {}
+    assert holders(tmp_path / "home", [MARK, KEY]) == {}
+    for corpus in (CORPUS, OTHER):
+        assert trace(platform.state, corpus)["ok"]
+    assert platform.search(CORPUS, "a note of whales")[0]["key"] == "whales.md"
+
+
+@pytest.fixture(params=[local, s3, rest], ids=lambda made: made.__name__)
+def notes(request: pytest.FixtureRequest, tmp_path: Path) -> Notes:
+    name = request.node.name.removeprefix("test_").split("[")[0]
+    made: Callable[..., Any] = request.param
+    return Notes(made(tmp_path, lambda: request.getfixturevalue("seaweed_server")), name)
+
+
+def test_a_pinned_snapshot_stays_for_others_alone(notes: Notes) -> None:
+    notes.write("mine", "a secret that was edited")
+    notes.write("theirs", "as they had it", corpus="d")
+    pinned = notes.write("mine", "a secret")
+    notes.write("theirs", "as they have it", corpus="d")
+    notes.write("mine", "nothing")
+    warehouse, table, mine = notes.warehouse, notes.table, {"corpus": "c"}
+    past = warehouse.history(table, mine, ["page", "text"], ["mine"])
+    assert set(past["text"].to_pylist()) == {"a secret that was edited", "a secret", "nothing"}
+    assert not warehouse.history(table, mine, ["text"], ["never"]).num_rows
+    warehouse.expire(table, {pinned}, datetime.max.replace(tzinfo=UTC))
+    assert warehouse.snapshots(table) == [pinned, warehouse.snapshot(table)]
+    removed = warehouse.forget(table, mine, ())
+    assert removed.files == 1
+    assert removed.bytes > 0
+    theirs = warehouse.scan(table, {"corpus": "d"}, ["text"], snapshot=pinned)
+    assert theirs["text"].to_pylist() == ["as they had it"]
+    assert notes.texts() == ["nothing"]
+    with pytest.raises(FileNotFoundError):
+        notes.texts(pinned)
+    assert warehouse.forget(table, mine, ()).files == 0
+    assert warehouse.forget(table, {"corpus": "d"}, {pinned}).files == 0
+
+
+def test_manifests_repeat_no_text(notes: Notes) -> None:
+    notes.write("page", "a secret")
+    for manifest in notes.iceberg().current_snapshot().manifests(notes.iceberg().io):
+        for entry in manifest.fetch_manifest_entry(notes.iceberg().io):
+            assert not entry.data_file.lower_bounds
+            assert not entry.data_file.upper_bounds
