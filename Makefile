@@ -50,8 +50,21 @@ test-stores: $(VENV)/.dev build/azurite ## The object-store tests, also on emula
 	@$(INSTALL) -e '.[emulators]'
 	@$(BIN)/python -m pytest -q tests/integration/test_object_store_*.py
 
+.PHONY: test-durability
+test-durability: $(VENV)/.dev ## The pipeline on erasure-coded storage that loses a server
+	@$(BIN)/python -m pytest -q tests/integration/test_object_store_durability.py
+
 build/azurite:
 	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
+
+.venv-engines/.made: tests/engines.txt $(VENV)/.dev
+	@$(PYTHON) -m venv .venv-engines
+	@UV_LINK_MODE=copy UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python .venv-engines/bin/python -r $<
+	@touch $@
+
+.PHONY: test-engines
+test-engines: .venv-engines/.made ## Other engines on the same tables: DuckDB, and Sail in an environment of its own
+	@$(BIN)/python -m pytest -q tests/integration/test_engines_duckdb.py tests/integration/test_engines_sail.py
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict

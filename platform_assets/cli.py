@@ -26,22 +26,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = _parser().parse_args(argv)
     gc.set_threshold(YOUNG_OBJECTS)
     from platform_assets.commands.state import State
-    from resources.settings import Settings
+    from resources.settings import Settings, UsageError
 
     try:
         answer: Answer = arguments.run(State(Settings.from_env()), arguments)
-    except ValueError as error:
+    except UsageError as error:
         _end(2, str(error))
-    except (LookupError, OSError, RuntimeError) as error:
-        _end(1, str(error.args[0] if isinstance(error, LookupError) else error))
+    except Exception as error:
+        if not _is_for_people(error):
+            raise
+        _end(1, str(error))
     if arguments.json:
-        print(json.dumps(answer, ensure_ascii=False, default=str))
+        text = json.dumps(answer, ensure_ascii=False, default=str)
+        # File names that are not UTF-8 hold lone surrogates, which JSON can only say escaped.
+        print(text.encode(errors="backslashreplace").decode())
     else:
         from platform_assets.commands.printing import PRINTERS
 
         PRINTERS[arguments.command](answer)
     gc.freeze()  # the interpreter would search everything for cycles before it ends
     sys.exit(0 if answer.get("ok", True) else 1)
+
+
+def _is_for_people(error: Exception) -> bool:
+    """Whether an error was raised to be read; others come from bugs and show their traceback."""
+    ours = type(error).__module__.startswith(("platform_assets.", "resources."))
+    plain = type(error) in (ValueError, LookupError, RuntimeError)
+    return ours or plain or isinstance(error, OSError)
 
 
 def _end(status: int, message: str) -> None:
@@ -55,8 +66,10 @@ def _show(line: str) -> None:
 
 def _chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> list[str]:
     if unknown := sorted(set(asked or ()) - set(known)):
+        from resources.settings import UsageError
+
         there = ", ".join(known) or "none"
-        raise ValueError(f"there is no {what} {unknown[0]!r}; there are: {there}")
+        raise UsageError(f"there is no {what} {unknown[0]!r}; there are: {there}")
     return sorted(set(asked)) if asked else list(known)
 
 
@@ -86,18 +99,31 @@ def _materialize(state: "State", arguments: argparse.Namespace) -> Answer:
     return materialize(state, request, _show)
 
 
+def _known(state: "State", corpus: str) -> str:
+    """The name itself, if there is or was such a corpus; a lake is not listed for one served."""
+    from platform_assets.partitions import CORPUS_NAME
+
+    if CORPUS_NAME.fullmatch(corpus) and state.vectors.served(corpus):
+        return corpus
+    known = state.corpora()
+    if corpus not in known:
+        there = ", ".join(known) or "none yet, begin with `lakeloom ingest DIR --corpus NAME`"
+        raise LookupError(f"there is no corpus {corpus!r}; there are: {there}")
+    return corpus
+
+
 def _search(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.search import search
     from resources.vector_store import SearchFilter
 
     where = SearchFilter(arguments.key_prefix, arguments.heading)
-    return search(state, arguments.corpus, arguments.query, arguments.top, where)
+    return search(state, _known(state, arguments.corpus), arguments.query, arguments.top, where)
 
 
 def _trace(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.trace import trace
 
-    return trace(state, arguments.corpus)
+    return trace(state, _known(state, arguments.corpus))
 
 
 def _status(state: "State", _: argparse.Namespace) -> Answer:
@@ -109,7 +135,7 @@ def _status(state: "State", _: argparse.Namespace) -> Answer:
 def _rollback(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.rollback import rollback
 
-    return rollback(state, arguments.corpus, arguments.to)
+    return rollback(state, _known(state, arguments.corpus), arguments.to)
 
 
 def _erase(state: "State", arguments: argparse.Namespace) -> Answer:
@@ -119,6 +145,13 @@ def _erase(state: "State", arguments: argparse.Namespace) -> Answer:
     if arguments.lift:
         return lift(state, corpus, arguments.key)
     return erase(state, corpus, arguments.key, arguments.reason, _show)
+
+
+def _export(state: "State", arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.export import export
+    from resources.registry import open_export
+
+    return export(state, arguments.corpus, open_export(arguments.format, arguments.to))
 
 
 def _check(state: "State", _: argparse.Namespace) -> Answer:
@@ -157,8 +190,10 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print one JSON document")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, parents=[common])
+    def command(
+        name: str, run: object, text: str, shared: Sequence[argparse.ArgumentParser] = (common,)
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, parents=shared)
         added.set_defaults(run=run)
         return added
 
@@ -187,12 +222,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("key", metavar="KEY", help="the document's key within the corpus")
     one.add_argument("--reason", default="", help="kept with the erasure: no personal data here")
     one.add_argument("--lift", action="store_true", help="take the document again")
+    one = command("export", _export, "Copy a corpus's tables into another table format.")
+    one.add_argument("corpus", metavar="CORPUS")
+    one.add_argument("--format", choices=["delta"], default="delta")
+    one.add_argument("--to", required=True, metavar="FOLDER_OR_URL")
     command("status", _status, "Show corpora, encoders and what is published or rejected.")
     command("check", _check, "Run every asset check on every partition.")
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
     one.add_argument("--docs", type=_path, metavar="FOLDER", help="your own documents instead")
     command("events", _events, "Receive the webhook by which a bucket tells of uploads.")
-    one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.")
+    one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.", shared=())
     one.add_argument("--port", type=int, default=3000)
     return parser
 

@@ -8,6 +8,7 @@ import re
 import dagster as dg
 
 from platform_assets.checkpoints.recipes import load_recipes
+from resources.settings import UsageError
 
 CORPUS_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -20,10 +21,10 @@ def check_corpus_name(name: str) -> str:
     """The name itself, if it can be a corpus.
 
     Raises:
-        ValueError: it is no slug, so that partition keys, object keys and URLs would break.
+        UsageError: it is no slug, so that partition keys, object keys and URLs would break.
     """
     if not CORPUS_NAME.fullmatch(name):
-        raise ValueError(
+        raise UsageError(
             f"{name!r} cannot name a corpus: use 1 to 63 lower-case letters, digits, '-' or '_', "
             "beginning with a letter or digit"
         )

@@ -16,6 +16,12 @@ FINGERPRINTS = pa.schema([("id", pa.string()), ("fingerprint", pa.string())])
 """Columns of the two sides of a diff; an id may stand on several rows."""
 DIFF_MB = 512
 """Most memory for a diff; what needs more is put on the disk meanwhile."""
+Progress = Callable[[int, int], None]
+"""Called with what is done so far and what there is to do in all."""
+
+
+def unwatched(_: int, __: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,8 @@ from resources.warehouse import Known, Scope, TableSpec, Warehouse
 
 BATCH = 65_536
 """Rows that are looked at together."""
+REPLAYED = 500
+"""Groups in one commit when a branch cannot simply become the table."""
 
 
 class OwnRows:
@@ -25,16 +27,28 @@ class OwnRows:
     They stay in Arrow, about 200 bytes a row: a bucket may have millions of objects.
     """
 
-    def __init__(self, warehouse: Warehouse, table: TableSpec, scope: Scope) -> None:
+    def __init__(
+        self, warehouse: Warehouse, table: TableSpec, scope: Scope, branch: str | None = None
+    ) -> None:
+        """Read what there is.
+
+        Args:
+            warehouse: Where the table is.
+            table: Which one.
+            scope: Whose rows.
+            branch: Write there, so that readers of the table see nothing until `publish`.
+        """
         self.table = table
         self._warehouse = warehouse
         self._scope = scope
+        self._branch = branch
+        self._staged: set[str] = set()
         self._columns = list(dict.fromkeys([table.group, table.key, "fingerprint", "digest"]))
         self.report = Report()
         self._read()
 
     def _read(self) -> None:
-        self._head = self._warehouse.snapshot(self.table)
+        self._head = self._warehouse.snapshot(self.table, self._branch if self._staged else None)
         self._rows: pa.Table = self._warehouse.scan(
             self.table, self._scope, self._columns, snapshot=self._head
         )
@@ -64,7 +78,10 @@ class OwnRows:
             return
         full = self._complete(rows)
         known = Known(set(cleared.column(self.table.group).to_pylist()), self._head)
-        self._head = self._warehouse.replace(self.table, self._scope, groups, full, known)
+        self._head = self._warehouse.replace(
+            self.table, self._scope, groups, full, known, self._branch
+        )
+        self._staged.update(groups, full.column(self.table.group).to_pylist())
         added = full.select(self._columns)
         self._rows = pa.concat_tables([kept, added])
         self._count(self._by_key(cleared), self._by_key(added))
@@ -88,6 +105,34 @@ class OwnRows:
         """Read the rows anew if another writer came between, so that snapshot and digest agree."""
         if self._head is None:
             self._read()
+
+    def staged(self) -> str | None:
+        """Snapshot of what was written to the branch; None if nothing was."""
+        return self._warehouse.snapshot(self.table, self._branch) if self._staged else None
+
+    def publish(self) -> None:
+        """Show readers of the table what was written to the branch; the branch goes.
+
+        If others have committed to the table meanwhile, the groups are written once more, since
+        the branch lacks what they did.
+        """
+        if self._branch is None or not self._staged:
+            return
+        staged = self.staged()
+        if self._warehouse.publish(self.table, self._branch):
+            self._head = staged
+        else:
+            for wave in waves(dict.fromkeys(self._staged, 1), REPLAYED, self._warehouse.bucket):
+                rows = self._warehouse.scan(self.table, self._scope, groups=wave, snapshot=staged)
+                self._warehouse.replace(self.table, self._scope, wave, rows)
+            self.discard()
+            self._head = None
+        self._staged.clear()
+
+    def discard(self) -> None:
+        """Forget what was written to the branch."""
+        if self._branch is not None:
+            self._warehouse.drop_branch(self.table, self._branch)
 
     def record(
         self,

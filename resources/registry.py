@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from resources.settings import VARIABLES, Settings, redacted
+from resources.settings import VARIABLES, Settings, UsageError, redacted
 
 if TYPE_CHECKING:
     from resources.encoding import EncodingBackend
     from resources.events import BucketEvents, NoticeQueue
+    from resources.exports import TableExport
     from resources.model_hub import ModelHub
     from resources.object_store import ObjectStore
     from resources.parsing import DocumentParser
@@ -79,6 +80,12 @@ def connect_notice_queue(settings: Settings) -> "NoticeQueue":
     """Where the webhook's receiver keeps its notices: the other end of `connect_events`."""
     queue: NoticeQueue = _connect("events", settings)
     return queue
+
+
+def open_export(kind: str, root: str) -> "TableExport":
+    """A place for exported tables, in one of `EXPORTS`."""
+    export: TableExport = EXPORTS[kind](root)
+    return export
 
 
 @lru_cache(maxsize=1)
@@ -183,6 +190,12 @@ def _webhook(_: str, settings: Settings) -> Any:
     return WebhookQueue(settings.home / "events.db")
 
 
+def _delta(root: str) -> Any:
+    from resources.exports.delta import DeltaExport
+
+    return DeltaExport(root)
+
+
 SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "lake": {"file": _folder, "s3": _s3, "gs": _obstore, "az": _obstore},
     "catalog": {
@@ -204,6 +217,10 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
 """Layer -> scheme -> system. A new system is a file of its own and one entry here."""
 
 
+EXPORTS: Mapping[str, Callable[[str], Any]] = {"delta": _delta}
+"""Format -> how a place for tables in it is opened."""
+
+
 @lru_cache(maxsize=32)
 def _connect(layer: str, settings: Settings) -> Any:
     url = str(getattr(settings, layer))
@@ -211,7 +228,7 @@ def _connect(layer: str, settings: Settings) -> Any:
     systems = SYSTEMS[layer]
     if scheme not in systems:
         known = ", ".join(f"{name}://" for name in systems)
-        raise ValueError(
+        raise UsageError(
             f"{VARIABLES[layer]}={redacted(url)!r} names no known system: begin it with {known}"
         )
     return systems[scheme](url, settings)

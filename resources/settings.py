@@ -24,6 +24,10 @@ POLLING_ONLY = "polling://"
 """No bucket events."""
 
 
+class UsageError(ValueError):
+    """What a command or the environment asks for makes no sense; says what to give or to set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the platform's state lies and which system serves each layer."""
@@ -45,7 +49,7 @@ class Settings:
         default_home = Path(__file__).resolve().parent.parent / ".lakeloom"
         home = Path(env.get("LAKELOOM_HOME") or default_home).expanduser().absolute()
         if unfit := sorted(set("#?%") & set(str(home))):
-            raise ValueError(
+            raise UsageError(
                 f"the folder {home} holds {' '.join(unfit)}, which mean something else in URLs: "
                 "set LAKELOOM_HOME to another folder"
             )

@@ -7,7 +7,7 @@ import dagster as dg
 from platform_assets.automation import HOURLY
 from platform_assets.checkpoints.promotion import judge, scores
 from platform_assets.checkpoints.recipes import Recipe, load_recipes
-from platform_assets.checkpoints.refresh import Checkpoint, Workshop, clean, refresh
+from platform_assets.checkpoints.refresh import MadeCheckpoint, Workshop, clean, refresh
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.demand import OnDemand
 from platform_assets.partitions import corpora, encoders
@@ -176,7 +176,9 @@ def _opponent(name: str, tracking: Tracking) -> str | None:
     return next(bases, None)
 
 
-def _track(tracking: Tracking, recipe: Recipe, made: Checkpoint, store: CheckpointStore) -> None:
+def _track(
+    tracking: Tracking, recipe: Recipe, made: MadeCheckpoint, store: CheckpointStore
+) -> None:
     assert recipe.training is not None
     assert made.result is not None
     result = made.result

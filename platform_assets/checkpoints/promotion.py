@@ -1,6 +1,6 @@
 """Promotion: the champion alias of the model registry moves only to a proven improvement.
 
-Here: the rule and its verdict. Not here: the registry (resources/tracking).
+Here: the rule and what it decides. Not here: the registry (resources/tracking).
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from resources.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Promotion:
     """Whether an encoder may be champion, and why."""
 
     promote: bool
@@ -34,7 +34,9 @@ def scores(warehouse: Warehouse, evaluations: Iterable[Record]) -> dict[str, flo
     return found
 
 
-def judge(name: str, standings: Mapping[str, Mapping[str, float]], opponent: str | None) -> Verdict:
+def judge(
+    name: str, standings: Mapping[str, Mapping[str, float]], opponent: str | None
+) -> Promotion:
     """Compare an encoder with the one it would replace, on the test queries both answered.
 
     Args:
@@ -44,15 +46,15 @@ def judge(name: str, standings: Mapping[str, Mapping[str, float]], opponent: str
     """
     mine = standings[name]
     if opponent is None:
-        return Verdict(True, "the first encoder in the registry; those to come must beat it")
+        return Promotion(True, "the first encoder in the registry; those to come must beat it")
     theirs = standings.get(opponent, {})
     if not mine.keys() & theirs.keys():
-        return Verdict(False, f"no test query was answered both by it and by {opponent}")
+        return Promotion(False, f"no test query was answered both by it and by {opponent}")
     test = paired_difference(mine, theirs)
     figures = (
         f"nDCG@10 {test.mean:+.4f} against {opponent} on {test.queries} test queries "
         f"(95% interval {test.low:+.4f} to {test.high:+.4f}, p = {test.p_value:.4f})"
     )
     if test.low > 0 and test.p_value < SIGNIFICANCE:
-        return Verdict(True, f"better: {figures}")
-    return Verdict(False, f"not significantly better: {figures}")
+        return Promotion(True, f"better: {figures}")
+    return Promotion(False, f"not significantly better: {figures}")

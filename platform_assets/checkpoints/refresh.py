@@ -24,7 +24,7 @@ HISTORY = "training.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class MadeCheckpoint:
     """A checkpoint in the lake and how it came there."""
 
     details: Mapping[str, str]
@@ -53,7 +53,7 @@ def refresh(
     code_version: str,
     *,
     only_if_missing: bool,
-) -> Checkpoint:
+) -> MadeCheckpoint:
     """Bring the pretrained model, or train it on the pairs of the recipe's corpora.
 
     Args:
@@ -70,7 +70,7 @@ def refresh(
         same = recipe.training is None or latest.details["pairs"] == pairs_digest
         if same or (only_if_missing and latest.details["trained"] == "yes"):
             encoder_digest = workshop.store.encoder_digest(latest.details["checkpoint"])
-            return Checkpoint({**latest.details, "encoder_digest": encoder_digest})
+            return MadeCheckpoint({**latest.details, "encoder_digest": encoder_digest})
     result, folder = None, workshop.hub.fetch(recipe.base)
     rows = _pairs(workshop, chosen)
     if recipe.training and rows.num_rows >= recipe.training.min_pairs:
@@ -88,7 +88,7 @@ def refresh(
         "pair_count": str(rows.num_rows),
         "trained": "yes" if result else "no",
     }
-    return Checkpoint(details, result, made_now=True)
+    return MadeCheckpoint(details, result, made_now=True)
 
 
 def clean(recipe: Recipe, workshop: Workshop) -> None:

@@ -3,7 +3,6 @@
 Here: putting, verifying and loading checkpoint folders. Not here: making them.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from platform_assets.provenance import PREFIX, Record, canonical, sha256_text
+from resources.digests import sha256_file
 from resources.encoding import Encoder, EncodingBackend
 from resources.object_store import ObjectStore
 
@@ -60,7 +60,7 @@ class CheckpointStore:
             target = scratch / name
             target.parent.mkdir(parents=True, exist_ok=True)
             self._lake.download(f"{PREFIX}/checkpoints/{digest}/{name}", target)
-            if _sha256(target) != sha256:
+            if sha256_file(target) != sha256:
                 shutil.rmtree(scratch)
                 raise ValueError(f"checkpoint {digest}: {name} in the lake was altered")
         try:
@@ -110,9 +110,4 @@ class CheckpointStore:
 def manifest_of(folder: Path) -> dict[str, str]:
     """Relative path -> sha256 of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

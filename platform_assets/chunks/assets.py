@@ -1,9 +1,12 @@
 """The asset `chunks`."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from platform_assets.automation import ON_CHANGE
 from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.chunks.audit import faults
 from platform_assets.chunks.chunking import ChunkingConfig
 from platform_assets.chunks.refresh import refresh
 from platform_assets.chunks.table import CHUNKS
@@ -15,7 +18,7 @@ from platform_assets.results import OWNERS, lineage, materialized, table_metadat
 from resources.encoding import Tokenizer
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
-from resources.warehouse import Warehouse
+from resources.warehouse import STAGED, Warehouse
 
 CODE_VERSION = "1"
 
@@ -26,6 +29,11 @@ def tokenizers(hub: ModelHub) -> list[Tokenizer]:
 
     bases = sorted({recipe.base for recipe in load_recipes().values()})
     return [load_tokenizer(hub.fetch(base)) for base in bases]
+
+
+def token_limit(known: Sequence[Tokenizer]) -> int:
+    """Tokens that every encoder reads."""
+    return min(tokenizer.max_tokens for tokenizer in known)
 
 
 @dg.asset(
@@ -49,8 +57,20 @@ def chunks(
     ledger = Ledger(lake)
     upstream = ledger.require("documents", corpus)
     chunking = ChunkingConfig.from_env()
-    own = refresh(corpus, warehouse, tokenizers(hub), chunking, CODE_VERSION, upstream.snapshot)
+    known = tokenizers(hub)
+    branch = f"{STAGED}{corpus}-{context.run.run_id[:8]}-{context.retry_number}"
+    own = refresh(corpus, warehouse, known, chunking, CODE_VERSION, upstream.snapshot, branch)
+    limit, documents = token_limit(known), upstream.snapshot
+    staged = own.staged()
+    if staged and (found := faults(warehouse, corpus, limit, staged, documents)):
+        own.discard()
+        raise dg.Failure(
+            f"the chunks are not published, those before stay: {'; '.join(found)}",
+            metadata={"faults": found},
+            allow_retries=False,
+        )
+    own.publish()
     config_digest = {"chunking": chunking.digest}
     record = ledger.commit(own.record(CODE_VERSION, config_digest, [upstream]))
-    found = lineage(CHUNKS, {"documents": DOCUMENTS}, {"text": ("documents", "elements")})
-    return materialized(own.report, record, {"dagster/column_lineage": found})
+    columns = lineage(CHUNKS, {"documents": DOCUMENTS}, {"text": ("documents", "elements")})
+    return materialized(own.report, record, {"dagster/column_lineage": columns})

@@ -20,8 +20,14 @@ from platform_assets.chunks.packing import pack
 from platform_assets.chunks.pieces import Piece, cut_into_pieces
 from resources.encoding import Tokenizer
 from resources.parsing import Element
+from resources.settings import UsageError
 
 MIN_MAX_TOKENS = 16
+VARIABLES = {
+    "max_tokens": "LAKELOOM_CHUNK_MAX_TOKENS",
+    "target_tokens": "LAKELOOM_CHUNK_TARGET_TOKENS",
+}
+"""Field of the configuration -> environment variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +51,30 @@ class ChunkingConfig:
         """The configuration that LAKELOOM_CHUNK_MAX_TOKENS and _TARGET_TOKENS ask for.
 
         Raises:
-            ValueError: a variable is no number, or out of bounds.
+            UsageError: a variable is no number, or out of bounds.
         """
         env = os.environ if env is None else env
         given = {
-            name: int(env[variable])
-            for name in ("max_tokens", "target_tokens")
-            if env.get(variable := f"LAKELOOM_CHUNK_{name.upper()}")
+            name: _number(variable, text)
+            for name, variable in VARIABLES.items()
+            if (text := env.get(variable))
         }
-        return cls(**given)
+        try:
+            return cls(**given)
+        except ValueError as error:
+            raise UsageError(f"set {' and '.join(VARIABLES.values())} anew: {error}") from None
 
     @property
     def digest(self) -> str:
         """sha256 of the configuration as canonical JSON."""
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def _number(variable: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{variable}={text!r} is no whole number of tokens") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,11 @@ def refresh(
     config: ChunkingConfig,
     code_version: str,
     snapshot: str | None,
+    branch: str | None = None,
 ) -> OwnRows:
     """Chunk the documents whose content, or whose chunking, has changed.
 
-    `snapshot` is the documents' as their provenance pins it.
+    `snapshot` is the documents' as their provenance pins it; for `branch` see `OwnRows`.
     """
     scope = {"corpus": corpus}
     documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "digest"], snapshot=snapshot)
@@ -37,7 +38,7 @@ def refresh(
     values = [fingerprint(code_version, digest, *chunker) for digest in digests]
     doc_ids = documents.column("doc_id").to_pylist()
     wanted = dict(zip(doc_ids, values, strict=True))
-    own = OwnRows(warehouse, CHUNKS, scope)
+    own = OwnRows(warehouse, CHUNKS, scope, branch)
 
     def compute(stale: Sequence[str]) -> pa.Table:
         columns = ["doc_id", "key", "elements"]

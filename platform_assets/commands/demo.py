@@ -15,6 +15,7 @@ from platform_assets.evaluation.refresh import BASELINE, MEASURED, Quality, qual
 from platform_assets.provenance import PREFIX
 from platform_assets.queries.refresh import read_queries
 from platform_assets.raw_objects.demo import write_packages, write_stdlib
+from resources.settings import UsageError
 
 SEARCHES = (
     ("packages", "validate data with type hints"),
@@ -28,7 +29,7 @@ def demo(state: State, docs: Path | None, show: Callable[[str], None]) -> dict[s
     """Ingest, materialise everything, search.
 
     Raises:
-        ValueError: `docs` is no folder of documents.
+        UsageError: `docs` is no folder of documents.
     """
     if docs is None:
         corpora = _demo_corpora(state, show)
@@ -66,10 +67,10 @@ def _corpus_of(state: State, folder: Path) -> str:
     """Name of a folder's corpus, which mirrors that folder and no other.
 
     Raises:
-        ValueError: the folder is empty, or another one of its name is a corpus already.
+        UsageError: the folder is empty, or another one of its name is a corpus already.
     """
     if not folder.is_dir() or not any(folder.iterdir()):
-        raise ValueError(f"{folder} is no folder with documents in it")
+        raise UsageError(f"{folder} is no folder with documents in it")
     name = re.sub(r"[^a-z0-9_-]+", "-", folder.resolve().name.lower()).strip("-_")[:63]
     corpus, source = name or "documents", str(folder.resolve())
     key = f"{PREFIX}/sources/{corpus}"
@@ -78,7 +79,7 @@ def _corpus_of(state: State, folder: Path) -> str:
     except FileNotFoundError:
         known = "another folder" if corpus in state.corpora() else source
     if known != source:
-        raise ValueError(
+        raise UsageError(
             f"corpus {corpus} is that of {known}: rename {folder} or ingest it by hand"
         )
     state.lake.put(key, source.encode())

@@ -13,16 +13,16 @@ def events(state: State, show: Callable[[str], None]) -> dict[str, Any]:
     """Listen at `LAKELOOM_EVENTS` until stopped; notices wait in a file under LAKELOOM_HOME.
 
     Raises:
-        ValueError: there is nothing to listen at, or no token that callers must show.
+        UsageError: there is nothing to listen at, or no token that callers must show.
     """
     from resources.events.notices import Lake
     from resources.events.receiver import address, receiver, serve
     from resources.registry import connect_notice_queue
-    from resources.settings import redacted
+    from resources.settings import UsageError, redacted
 
     host, port = address(state.settings.events)
     if not (token := os.environ.get(TOKEN_VARIABLE)):
-        raise ValueError(f"{TOKEN_VARIABLE} is empty: set it to the token that callers show")
+        raise UsageError(f"{TOKEN_VARIABLE} is empty: set it to the token that callers show")
     queue = connect_notice_queue(state.settings)
     show(f"listening at http://{host}:{port} for notices of {redacted(state.settings.lake)}")
     serve(receiver(queue, Lake.of(state.settings.lake), token), host, port)

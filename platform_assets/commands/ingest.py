@@ -1,6 +1,5 @@
 """`lakeloom ingest`: a folder into the lake as a corpus; only what differs is copied."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from platform_assets.commands.state import State, open_instance, register
 from platform_assets.erasure.tombstones import MESSAGE, Refusals, refusals
 from platform_assets.partitions import check_corpus_name
 from platform_assets.raw_objects.table import document_id
+from resources.digests import sha256_file
+from resources.settings import UsageError
 
 
 def ingest(state: State, folder: Path, corpus: str, *, mirror: bool) -> dict[str, Any]:
@@ -17,14 +18,14 @@ def ingest(state: State, folder: Path, corpus: str, *, mirror: bool) -> dict[str
     Hidden files and folders stay out.
 
     Raises:
-        ValueError: the folder is none, is empty, or the name cannot be a corpus's.
+        UsageError: the folder is none, is empty, or the name cannot be a corpus's.
     """
     check_corpus_name(corpus)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder: name one that holds your documents")
+        raise UsageError(f"{folder} is no folder: name one that holds your documents")
     files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
     if not files and not mirror:
-        raise ValueError(f"{folder} holds no files")
+        raise UsageError(f"{folder} holds no files")
     prefix = f"{corpus}/"
     there = {item.key.removeprefix(prefix): item.size for item in state.lake.objects(prefix)}
     copied = [
@@ -46,12 +47,14 @@ def ingest(state: State, folder: Path, corpus: str, *, mirror: bool) -> dict[str
         "files": len(files),
         "copied": len(copied) - len(refused),
         "removed": len(removed),
-        "refused": refused,
+        "refused": {_readable(key): why for key, why in refused.items()},
     }
 
 
 def _refused(state: State, key: str, path: Path) -> str | None:
     """Copy a file; why the store would not take it, such as a key it cannot hold."""
+    if not _is_text(key):
+        return "its name is not UTF-8 text"
     try:
         state.lake.put(key, path)
     except Exception as error:  # noqa: BLE001 - stores raise errors of their own
@@ -61,7 +64,17 @@ def _refused(state: State, key: str, path: Path) -> str | None:
 
 def _is_erased(corpus: str, key: str, path: Path, erased: Refusals) -> bool:
     """Whether a tombstone keeps a file out, by its key or its bytes."""
-    return bool(erased.documents) and erased.cover(document_id(corpus, key), _digest(path))
+    known = bool(erased.documents) and _is_text(key)
+    return known and erased.cover(document_id(corpus, key), sha256_file(path))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8; Python holds other bytes as lone surrogates."""
+    return _readable(name) == name
+
+
+def _readable(name: str) -> str:
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -72,9 +85,4 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _same(state: State, key: str, path: Path) -> bool:
-    return _digest(path) == state.lake.sha256(key)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_file(path) == state.lake.sha256(key)

@@ -17,6 +17,7 @@ from platform_assets.partitions import corpora as corpus_partitions
 from platform_assets.partitions import dimensions, encoders
 from platform_assets.reconcile import Work
 from platform_assets.results import REPORT, WORK
+from resources.settings import UsageError
 
 ON_DEMAND = ("training_pairs", "checkpoints")
 """Assets that keep what they have unless they are asked for by name."""
@@ -69,7 +70,7 @@ def materialize(
         resource_overrides: See `build_defs`.
 
     Raises:
-        ValueError: the selection names no asset.
+        UsageError: the selection names no asset.
     """
     instance = open_instance(state.settings)
     register(instance, list(request.corpora))
@@ -113,22 +114,24 @@ def _named(request: Request) -> bool:
     return "not" not in words and any(name in words for name in ON_DEMAND)
 
 
+def _selection(text: str | None) -> dg.AssetSelection:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # of what `not` is made of
+            return dg.AssetSelection.from_string(text) if text else dg.AssetSelection.all()
+    except dg.DagsterError as error:
+        raise UsageError(f"--select {text!r} is no selection of assets: {error}") from None
+
+
 def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
     """Assets in topological order, gathered as long as they are partitioned alike."""
     graph = defs.resolve_asset_graph()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # of what `not` is made of
-        selection = (
-            dg.AssetSelection.from_string(request.select)
-            if request.select
-            else dg.AssetSelection.all()
-        )
-    wanted = {key.to_user_string() for key in selection.resolve(graph)}
+    wanted = {key.to_user_string() for key in _selection(request.select).resolve(graph)}
     words = set(re.findall(r"\w+", request.select or ""))
     aside = dg.AssetSelection.groups(*set(ASIDE) - words).resolve(graph)
     wanted -= {key.to_user_string() for key in aside} - words
     if not wanted:
-        raise ValueError(f"--select {request.select!r} selects no asset")
+        raise UsageError(f"--select {request.select!r} selects no asset")
     order = [
         key.to_user_string()
         for level in graph.toposorted_asset_keys_by_level

@@ -129,6 +129,15 @@ def rollback(answer: Answer) -> None:
     console.print(f"{answer['corpus']} serves {answer['served']} instead of {answer['previous']}")
 
 
+def export(answer: Answer) -> None:
+    """A row for each table."""
+    table = _table("Exported", "table", "rows", "changes", LAST)
+    for row in answer["tables"]:
+        work = _work({name: row[name] for name in ("written", "commits")})
+        table.add_row(row["table"], f"{row['rows']:,}", _changes(row), work)
+    console.print(table)
+
+
 def erase(answer: Answer) -> None:
     """What was searched, what was found, and what is left to do."""
     if "lifted" in answer:
@@ -208,6 +217,7 @@ PRINTERS: Mapping[str, Callable[[Answer], None]] = {
     "check": check,
     "events": events,
     "erase": erase,
+    "export": export,
     "demo": demo,
 }
 """Command -> how its answer is shown."""

@@ -8,10 +8,10 @@ from platform_assets.automation import ON_CHANGE
 from platform_assets.documents.refresh import refresh
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.partitions import corpora
-from platform_assets.provenance import Ledger, sha256_text
+from platform_assets.provenance import Ledger, canonical, sha256_text
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.results import OWNERS, lineage, materialized, table_metadata
+from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
 from resources.object_store import ObjectStore
 from resources.parsing import DocumentParser
 from resources.warehouse import Warehouse
@@ -42,11 +42,8 @@ def documents(
     corpus = context.partition_key
     ledger = Ledger(lake)
     upstream = ledger.require("raw_objects", corpus)
-    done = refresh(corpus, lake, warehouse, parser, CODE_VERSION)
-    if done.unsettled:
-        context.log.warning(
-            "changed while they were read, left for the next run: %s", done.unsettled
-        )
+    progress = progress_log(context, "documents parsed")
+    done = refresh(corpus, lake, warehouse, parser, CODE_VERSION, progress)
     accepted, rejected = done.accepted.digest(), done.rejected.digest()
     latest = ledger.latest("documents", corpus)
     if latest and latest.details["rejected"] == rejected:  # other corpora's commits are not ours
@@ -58,6 +55,8 @@ def documents(
         "rejected": rejected,
         "rejected_snapshot": rejected_snapshot,
     }
+    if done.unsettled:  # its check warns of them
+        details["unsettled"] = canonical(sorted(done.unsettled))
     config = {"parser": parser.fingerprint}
     record = done.accepted.record(CODE_VERSION, config, [upstream], details)
     record = ledger.commit(replace(record, digest=sha256_text(f"{accepted}|{rejected}")))

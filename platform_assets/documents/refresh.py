@@ -10,7 +10,7 @@ from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.erasure.tombstones import REASON, refusals
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.reconcile import diff, fingerprint, fingerprints
+from platform_assets.reconcile import Progress, diff, fingerprint, fingerprints, unwatched
 from platform_assets.tables import OwnRows, carry_out, rows_of, waves_of
 from resources.object_store import ObjectStore
 from resources.parsing import DocumentParser, ParsedDocument, Rejection
@@ -37,10 +37,12 @@ def refresh(
     warehouse: Warehouse,
     parser: DocumentParser,
     code_version: str,
+    progress: Progress = unwatched,
 ) -> Documents:
     """Parse what is new or changed, drop what is gone, file what cannot be parsed.
 
     What was erased is not read again: it is filed among the dead letters until that is lifted.
+    `progress` is called with the documents parsed so far and those to parse in all.
     """
     scope = {"corpus": corpus}
     refused = refusals(lake, corpus)
@@ -65,6 +67,7 @@ def refresh(
         }
         for key, outcome in parser.parse(_contents(corpus, lake, rows, done)):
             done.parsed += 1
+            progress(done.parsed, todo - len(done.unsettled))
             if isinstance(outcome, Rejection):
                 letter = {"reason": outcome.reason, "message": outcome.message}
                 rejected.append(rows[key] | letter)
@@ -77,6 +80,7 @@ def refresh(
     wanted = fingerprints(list(objects), prints)
     have = pa.concat_tables([table.fingerprints() for table in tables])
     plan = diff(wanted, have)
+    todo = len(set(plan.stale) - erased)
     sizes = {doc_id: row["size"] for doc_id, row in objects.items()}
     batches = waves_of(plan, sizes, WAVE_BYTES, warehouse.bucket)
     carry_out(plan.removed, batches, tables, compute)

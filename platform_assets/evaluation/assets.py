@@ -18,7 +18,14 @@ from platform_assets.provenance import PREFIX, Ledger, Record, canonical, links,
 from platform_assets.queries.assets import queries
 from platform_assets.queries.table import QUERIES
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, inline_png, lineage, materialized, table_metadata
+from platform_assets.results import (
+    OWNERS,
+    inline_png,
+    lineage,
+    materialized,
+    progress_log,
+    table_metadata,
+)
 from platform_assets.vector_indexes.assets import vector_index
 from resources.object_store import ObjectStore
 from resources.vector_store import VectorStore
@@ -75,6 +82,7 @@ def retrieval_evaluation(
         warehouse,
         vectors.open(index.details["collection"]),
         lambda: checkpoint_store.load(checkpoint),
+        progress_log(context, "searches evaluated"),
     )
     record = ledger.commit(own.record(CODE_VERSION, config, upstream))
     measures = ("ndcg_10", "mrr_10", "recall_10", "recall_curve")

@@ -8,6 +8,7 @@ from platform_assets.evaluation.gate import quality_regression, unanswered
 from platform_assets.evaluation.refresh import MEASURED, qualities
 from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger
+from platform_assets.queries.refresh import read_queries
 from platform_assets.vector_indexes.publish import served_scores
 from resources.object_store import ObjectStore
 from resources.vector_store import VectorStore
@@ -20,12 +21,14 @@ def every_query_was_answered(
     lake: dg.ResourceParam[ObjectStore],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.AssetCheckResult:
-    """No test query failed, and there was at least one where there is something to search."""
+    """No test query failed, and each was asked where there is something to search."""
 
     def examine(partition: str) -> Verdict:
         corpus, encoder = corpus_and_encoder(partition)
         if not Ledger(lake).require("chunks", corpus).rows:
             return Verdict(None, {"chunks": 0})
+        if not read_queries(warehouse, corpus, "test"):  # a check of `queries` warns of it
+            return Verdict(None, {"queries": 0})
         found = qualities(warehouse, corpus, encoder)
         attempted = [query for quality in found.values() for query in quality.attempted]
         failed = {query for quality in found.values() for query in quality.failed}

@@ -20,7 +20,7 @@ def unanswered(attempted: Collection[str], answered: Collection[str]) -> str | N
         answered: Ids of the queries that have a score.
     """
     if not attempted:
-        return "No query was evaluated: add queries to the corpus or derive them from its titles."
+        return "No query was evaluated: upload queries.jsonl and qrels/test.tsv beside the corpus."
     missing = sorted(set(attempted).difference(answered))
     if not missing:
         return None

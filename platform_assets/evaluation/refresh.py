@@ -13,7 +13,7 @@ from platform_assets.evaluation.table import EVALUATION
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import Query
 from platform_assets.queries.refresh import read_queries
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder
 from resources.vector_store import Collection, Retriever
@@ -24,6 +24,7 @@ DEPTH = 100
 BASELINE = "bm25"
 """Retriever name of the BM25 baseline, which is measured outside the vector database."""
 MEASURED = (Retriever.DENSE, Retriever.HYBRID)
+RETRIEVERS = 1 + len(MEASURED)
 
 _DIFFED = ("query_id", "fingerprint")
 
@@ -61,15 +62,20 @@ def refresh(
     warehouse: Warehouse,
     collection: Collection,
     encoder: Callable[[], Encoder],
+    progress: Progress = unwatched,
 ) -> OwnRows:
-    """Evaluate every test query anew and store what came out different."""
+    """Evaluate every test query anew and store what came out different.
+
+    `progress` is called with the searches made so far and those to make in all.
+    """
     queries = read_queries(warehouse, corpus, "test")
-    rows = {}
+    rows: dict[object, dict[str, object]] = {}
     if queries:
         for retriever, ranking in _rankings(corpus, warehouse, collection, encoder, queries):
             for position, query in enumerate(queries):
                 row = _measure(query, retriever, position, ranking)
                 rows[row["result_id"]] = row
+                progress(len(rows), len(queries) * RETRIEVERS)
     own = OwnRows(warehouse, EVALUATION, {"corpus": corpus, "encoder": encoder_name})
     by_query: dict[str, list[dict[str, object]]] = {}
     for row in rows.values():

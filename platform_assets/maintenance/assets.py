@@ -16,7 +16,7 @@ from platform_assets.maintenance.tables import ALL_TABLES, maintain
 from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger, Record, canonical, links, sha256_text
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, materialized
+from platform_assets.results import OWNERS, materialized, progress_log
 from resources.object_store import ObjectStore
 from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
@@ -87,7 +87,7 @@ class AsOf(dg.Config):
 
 @dg.asset(
     partitions_def=corpora,
-    group_name="vector_database",
+    group_name="maintenance",
     kinds={"qdrant"},
     owners=OWNERS,
     code_version=CODE_VERSION,
@@ -107,7 +107,9 @@ def restored_index(
     ledger = Ledger(lake)
     published = published_state(ledger, vectors, context.partition_key, config.as_of)
     index = index_of(ledger, published)
-    built = rebuild(index, ledger, warehouse, vectors, generation(lake, context.partition_key))
+    progress = progress_log(context, "points upserted")
+    erased = generation(lake, context.partition_key)
+    built = rebuild(index, ledger, warehouse, vectors, erased, progress)
     details = {"collection": built.collection, "as_of": published.record_id}
     record = ledger.commit(
         Record(

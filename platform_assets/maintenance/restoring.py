@@ -7,8 +7,10 @@ Here: which state is meant, and building its collection again. Not here: serving
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import Ledger, Record
+from platform_assets.reconcile import Progress, unwatched
 from platform_assets.vector_indexes.publish import is_outdated
 from platform_assets.vector_indexes.refresh import BuiltIndex, IndexSource, refresh
+from resources.settings import UsageError
 from resources.vector_store import VectorStore
 from resources.warehouse import TableSpec, Warehouse
 
@@ -39,7 +41,7 @@ def published_state(ledger: Ledger, vectors: VectorStore, corpus: str, as_of: st
     if len(found) == 1 and len(as_of) >= SHORTEST:
         return found[0]
     known = ", ".join(key[:12] for key in states) or "none"
-    raise ValueError(f"{as_of!r} names no published state of {corpus}; there are: {known}")
+    raise UsageError(f"{as_of!r} names no published state of {corpus}; there are: {known}")
 
 
 def published_states(ledger: Ledger, corpus: str) -> dict[str, Record]:
@@ -55,7 +57,12 @@ def index_of(ledger: Ledger, published: Record) -> Record:
 
 
 def rebuild(
-    index: Record, ledger: Ledger, warehouse: Warehouse, vectors: VectorStore, generation: str
+    index: Record,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    vectors: VectorStore,
+    generation: str,
+    progress: Progress = unwatched,
 ) -> BuiltIndex:
     """Build the collection of a `vector_index` record again, unless it is still there.
 
@@ -65,6 +72,7 @@ def rebuild(
         warehouse: The tables.
         vectors: Where to build it.
         generation: The corpus's, see `erasure.tombstones`; a state of an earlier one is gone.
+        progress: Called with the points upserted so far and those to upsert in all.
 
     Raises:
         LookupError: a snapshot that it was made from has expired, or a document of it was erased.
@@ -84,9 +92,9 @@ def rebuild(
     last = latest.details["collection"] if latest and _same_encoder(latest, digest) else None
     dimensions = int(index.details["dimensions"])
     versions = (index.code_version, str(index.config["embedded_by"]))
-    made_of = (dimensions, chunks, embeddings, *versions, generation)
-    source = IndexSource(corpus, encoder, digest, *made_of)
-    built = refresh(source, warehouse, vectors, last)
+    pins = (chunks, embeddings)
+    source = IndexSource(corpus, encoder, digest, dimensions, *pins, *versions, generation)
+    built = refresh(source, warehouse, vectors, last, progress)
     if (built.collection, built.digest) != (index.details["collection"], index.digest):
         raise ValueError(
             f"{built.collection} was built, {index.details['collection']} was served: "

@@ -37,6 +37,8 @@ class QuerySet:
     """Judged query ids that have no text, sorted."""
     unjudged: int = 0
     """Query texts with no relevant document in the corpus."""
+    fault: str | None = None
+    """Why what was uploaded could not be used, or not as it was meant."""
 
 
 def digest(*parts: str) -> str:

@@ -16,7 +16,7 @@ from platform_assets.queries.refresh import refresh
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, lineage, materialized, table_metadata
+from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
 from resources.encoding import Encoder, EncodingBackend
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
@@ -53,13 +53,15 @@ def queries(
 ) -> dg.MaterializeResult[None]:
     """Evaluation queries with relevance judgements, split by document.
 
-    Uploaded beside the corpus in BEIR's layout, or derived from titles and headings.
+    Uploaded beside the corpus in BEIR's layout, or derived from titles and headings, from
+    sentences, or from first words.
     """
     corpus = context.partition_key
     ledger = Ledger(lake)
     upstream = [ledger.require(name, corpus) for name in ("raw_objects", "documents")]
     own, found = refresh(corpus, lake, warehouse)
-    record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
+    details = {"fault": found.fault} if found.fault else {}
+    record = ledger.commit(own.record(CODE_VERSION, upstream=upstream, details=details))
     made_from = {"text": ("documents", "elements"), "judgements": ("documents", "key")}
     unused = {
         "dagster/column_lineage": lineage(QUERIES, {}, made_from),
@@ -109,6 +111,7 @@ def training_pairs(
     def encoder() -> Encoder:
         return encoding.load(hub.fetch(base))
 
-    own = training.refresh(corpus, warehouse, encoder, lambda _: None)
+    mined = progress_log(context, "texts embedded for mining")
+    own = training.refresh(corpus, warehouse, encoder, mined)
     record = ledger.commit(own.record(CODE_VERSION, {"base": base}, upstream))
     return materialized(own.report, record, {"dagster/column_lineage": PAIRS_LINEAGE})

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from platform_assets.checking import Verdict, verdict_of
+from platform_assets.provenance import Ledger
 from platform_assets.queries.assets import queries, training_pairs
 from platform_assets.queries.pairs import leaks
 from platform_assets.queries.refresh import read_queries
@@ -29,6 +30,35 @@ def train_and_test_share_no_query(
         return Verdict(f"{len(shared)} texts in both splits, {unjudged} unjudged", figures)
 
     return verdict_of(context, lake, queries, examine)
+
+
+@dg.asset_check(asset=queries)
+def uploaded_queries_were_used(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.AssetCheckResult:
+    """What was uploaded to measure with could be used; warns with the file and line if not."""
+
+    def examine(corpus: str) -> Verdict:
+        return Verdict(Ledger(lake).require("queries", corpus).details.get("fault"))
+
+    return verdict_of(context, lake, queries, examine, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(asset=queries)
+def something_can_be_measured(
+    context: dg.AssetCheckExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.AssetCheckResult:
+    """There is a test query where there are documents; an index without one goes unmeasured."""
+
+    def examine(corpus: str) -> Verdict:
+        documents = Ledger(lake).require("documents", corpus).rows
+        asked = len(read_queries(warehouse, corpus, "test"))
+        fault = "no document has a word to ask for: upload queries.jsonl and qrels/test.tsv"
+        return Verdict(fault if documents and not asked else None, {"test queries": asked})
+
+    return verdict_of(context, lake, queries, examine, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(asset=training_pairs, blocking=True)

@@ -3,17 +3,18 @@
 Here: queries made of titles and headings, each judged relevant to the document it came from.
 Such a query stands verbatim in its document: known-item search (Azzopardi et al. 2007) asks
 whether someone who remembers a heading finds the page again. It tells two indexes of one corpus
-apart; it says nothing of how well questions in other words are answered.
+apart; it says nothing of how well questions in other words are answered. What no title, heading
+or sentence tells apart is asked for by its first words.
 Not here: judgements that people uploaded (uploaded.py).
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 
-from platform_assets.queries import Query, QuerySet, digest, query_id, split_of
+from platform_assets.queries import Query, QuerySet, Split, digest, query_id, split_of
 from resources.parsing import ParsedDocument
 
 # A word; in scripts written without spaces, a character.
@@ -80,7 +81,30 @@ def derived_queries(
         taken[key] += 1
         if taken[key] <= per_document:
             queries.append(Query(query_id(key, text), text, split_of(key), {key: 1}, "derived"))
-    return QuerySet(tuple(_with_test(queries[:total])))
+    return QuerySet(with_test(queries[:total]))
+
+
+def opening_queries(documents: Iterable[tuple[str, ParsedDocument]], total: int = 400) -> QuerySet:
+    """The last resort: documents by their first words, each relevant where several begin alike.
+
+    A document without a single word gives none. Such a query is for training only if all its
+    documents are.
+
+    Args:
+        documents: Key and content of every document, of which the beginning is enough.
+        total: Most queries in all.
+    """
+    owners: dict[str, dict[str, str]] = defaultdict(dict)
+    for key, parsed in documents:
+        if text := _opening(parsed):
+            owners[_normal(text)][key] = text
+    queries = []
+    for texts in owners.values():
+        split: Split = "test" if any(split_of(key) == "test" for key in texts) else "train"
+        name, judgements = min(texts.items()), dict.fromkeys(sorted(texts), 1)
+        queries.append(Query(query_id(*name), name[1], split, judgements, "derived"))
+    queries.sort(key=lambda query: query.query_id)
+    return QuerySet(with_test(queries[:total]))
 
 
 def sentences(parsed: ParsedDocument) -> list[str]:
@@ -104,6 +128,13 @@ def headings(parsed: ParsedDocument) -> Iterator[str]:
             yield text
 
 
+def with_test(queries: Sequence[Query]) -> tuple[Query, ...]:
+    """The queries, all of them for testing if none was: measuring comes first."""
+    if any(query.split == "test" for query in queries):
+        return tuple(queries)
+    return tuple(replace(query, split="test") for query in queries)
+
+
 def _shortest(path: tuple[str, ...]) -> str | None:
     """The last heading, with as many before it as make enough words; None if none do."""
     for start in reversed(range(len(path))):
@@ -118,7 +149,8 @@ def _normal(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
-def _with_test(queries: list[Query]) -> list[Query]:
-    if any(query.split == "test" for query in queries):
-        return queries
-    return [replace(query, split="test") for query in queries]
+def _opening(parsed: ParsedDocument) -> str | None:
+    """The first words of a document; None if it has none."""
+    text = " ".join(word for element in parsed.elements for word in element.text.split())
+    words = [match.end() for match in _WORD.finditer(text)][:_MOST_WORDS]
+    return text[: words[-1]] if words else None

@@ -16,7 +16,7 @@ from platform_assets.queries.mining import ChunkText, TrainingPair, held_out, mi
 from platform_assets.queries.refresh import read_queries
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.raw_objects.table import document_id
-from platform_assets.reconcile import diff, fingerprints
+from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder, Vectors
 from resources.object_store import ObjectStore
@@ -33,12 +33,13 @@ def refresh(
     corpus: str,
     warehouse: Warehouse,
     encoder: Callable[[], Encoder],
-    progress: Callable[[int], None],
+    progress: Progress = unwatched,
 ) -> OwnRows:
     """Mine pairs from the training queries with the base encoder.
 
     The base encoder scores what BM25 offers, not the whole corpus, so that mining costs a few
-    seconds; vectors it has already stored are used again.
+    seconds; vectors it has already stored are used again. `progress` is called with the texts
+    encoded for it so far and those to encode in all.
     """
     own = OwnRows(warehouse, TRAINING_PAIRS, {"corpus": corpus})
     queries = read_queries(warehouse, corpus, "train")
@@ -52,10 +53,13 @@ def refresh(
         lexical, offered = _offered(queries, chunks)
         texts = {row["text_digest"]: row["text"] for row in offered}
         texts |= {sha256_text(query.text): query.text for query in queries}
-        known = StoredVectors(warehouse, encoder().digest, CODE_VERSION, texts)
-        stored = known.fetch(texts)
-        new = encode_missing(texts, stored, encoder, progress)
-        own.report.work.embedded = len(new)
+        stored = StoredVectors(warehouse, encoder().digest, CODE_VERSION, texts).fetch(texts)
+
+        def advance(count: int) -> None:
+            own.report.work.embedded += count
+            progress(own.report.work.embedded, len(texts) - len(stored))
+
+        new = encode_missing(texts, stored, encoder, advance)
         vectors = stored | new
         pairs = mine(
             queries,

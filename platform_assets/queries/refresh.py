@@ -1,14 +1,20 @@
 """Brings the evaluation queries of a corpus in line with its files and documents."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.provenance import canonical, sha256_text
-from platform_assets.queries import Query, QuerySet
-from platform_assets.queries.derive import derived_queries, sentences
+from platform_assets.queries import Query, QuerySet, split_of
+from platform_assets.queries.derive import (
+    derived_queries,
+    opening_queries,
+    sentences,
+    with_test,
+)
 from platform_assets.queries.table import QUERIES
 from platform_assets.queries.uploaded import is_evaluation_file, uploaded_queries
 from platform_assets.raw_objects.table import RAW_OBJECTS
@@ -18,20 +24,20 @@ from resources.object_store import ObjectStore
 from resources.parsing import Element, ParsedDocument
 from resources.warehouse import Warehouse
 
+OPENING = 8
+"""Elements of a document in which its first words are looked for."""
+
 
 def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRows, QuerySet]:
-    """Read the judgements uploaded beside a corpus, or derive queries where there are none."""
+    """Read the judgements uploaded beside a corpus, or derive queries where none can be used."""
     scope = {"corpus": corpus}
     keys = warehouse.scan(RAW_OBJECTS, scope, ["key"]).column("key").to_pylist()
     files = {key: lake.get(f"{corpus}/{key}") for key in keys if is_evaluation_file(key)}
-    if files:
-        documents = warehouse.scan(DOCUMENTS, scope, ["key"]).column("key").to_pylist()
-        found = uploaded_queries(files, documents)
-    else:
-        found = derived_queries(_documents(warehouse, corpus, "title"))
-        if not found.queries:  # plain text has no headings to ask for
-            paragraphs = _documents(warehouse, corpus, "paragraph")
-            found = derived_queries(paragraphs, candidates=sentences)
+    columns = warehouse.scan(DOCUMENTS, scope, ["key", "sha256"])
+    documents = {row["key"]: row["sha256"] for row in columns.to_pylist()}
+    found = _uploaded(files, list(documents)) if files else QuerySet(())
+    if not found.queries:
+        found = replace(found, queries=_derived(corpus, warehouse, documents))
     rows = {query.query_id: _row(query) for query in found.queries}
     own = OwnRows(warehouse, QUERIES, scope)
 
@@ -59,6 +65,55 @@ def read_queries(warehouse: Warehouse, corpus: str, split: str) -> list[Query]:
     return sorted(queries, key=lambda query: query.query_id)
 
 
+def _uploaded(files: Mapping[str, bytes], documents: Sequence[str]) -> QuerySet:
+    """What was uploaded, with its fault if it cannot be used: it stops no document."""
+    try:
+        found = uploaded_queries(files, documents)
+    except ValueError as error:
+        return QuerySet((), fault=f"{error} Queries are derived instead.")
+    if not found.queries:
+        return replace(
+            found,
+            fault="no uploaded query is judged relevant to a document of the corpus: queries are "
+            "derived instead",
+        )
+    queries = with_test(found.queries)
+    if queries == found.queries:
+        return found
+    why = "all uploaded queries were for training, and are for testing now: add qrels/test.tsv"
+    return replace(found, queries=queries, fault=why)
+
+
+def _derived(corpus: str, warehouse: Warehouse, documents: Mapping[str, str]) -> tuple[Query, ...]:
+    """Queries from titles and headings, else from sentences, else from first words.
+
+    Copies of a document are asked for as one, each of them relevant.
+
+    Args:
+        corpus: The corpus.
+        warehouse: Its documents.
+        documents: Key -> digest of the bytes.
+    """
+    copies: dict[str, list[str]] = {}
+    for key in sorted(documents, key=lambda key: (split_of(key) != "test", key)):
+        copies.setdefault(documents[key], []).append(key)
+    originals = {keys[0]: keys for keys in copies.values()}
+
+    def read(element_type: str | None) -> Iterator[tuple[str, ParsedDocument]]:
+        found = _documents(warehouse, corpus, element_type)
+        return (item for item in found if item[0] in originals)
+
+    found = derived_queries(read("title"))
+    if not found.queries:  # plain text has no headings to ask for
+        found = derived_queries(read("paragraph"), candidates=sentences)
+    if not found.queries:  # nor do a table or a note have sentences
+        found = opening_queries(read(None))
+    return tuple(
+        replace(query, judgements={copy: 1 for key in query.judgements for copy in originals[key]})
+        for query in found.queries
+    )
+
+
 def _row(query: Query) -> dict[str, object]:
     judgements = sorted(query.judgements.items())
     content = [query.query_id, query.text, query.split, judgements, query.origin]
@@ -73,16 +128,20 @@ def _row(query: Query) -> dict[str, object]:
 
 
 def _documents(
-    warehouse: Warehouse, corpus: str, element_type: str
+    warehouse: Warehouse, corpus: str, element_type: str | None
 ) -> Iterator[tuple[str, ParsedDocument]]:
-    """Every document with its elements of one type; the others are not built."""
+    """Every document with its elements of one type, or with its first ones; no others are built."""
     columns = ["key", "title", "media_type", "elements"]
     for batch in warehouse.batches(DOCUMENTS, {"corpus": corpus}, columns):
         elements = batch.column("elements")
+        if element_type is None:
+            elements = pc.list_slice(elements, 0, OPENING)
         parents, flat = pc.list_parent_indices(elements), pc.list_flatten(elements)
-        kind = pc.equal(pc.struct_field(flat, "type"), element_type)
+        if element_type is not None:
+            kind = pc.equal(pc.struct_field(flat, "type"), element_type)
+            parents, flat = parents.filter(kind), flat.filter(kind)
         found: dict[int, list[Element]] = {}
-        kept = zip(parents.filter(kind).to_pylist(), flat.filter(kind).to_pylist(), strict=True)
+        kept = zip(parents.to_pylist(), flat.to_pylist(), strict=True)
         for row, e in kept:
             element = Element(e["type"], e["text"], e["page"], tuple(e["heading_path"]))
             found.setdefault(row, []).append(element)

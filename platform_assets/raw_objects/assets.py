@@ -4,11 +4,13 @@ import dagster as dg
 
 from platform_assets.partitions import check_corpus_name, corpora
 from platform_assets.provenance import Ledger
-from platform_assets.raw_objects.refresh import CODE_VERSION, refresh
+from platform_assets.raw_objects.refresh import refresh
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.results import OWNERS, materialized, table_metadata
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
+
+CODE_VERSION = "1"
 
 
 @dg.asset(
@@ -26,5 +28,5 @@ def raw_objects(
 ) -> dg.MaterializeResult[None]:
     """Manifest of the objects of a corpus in the lake: key, size, etag and content digest."""
     corpus = check_corpus_name(context.partition_key)
-    own = refresh(corpus, lake, warehouse)
+    own = refresh(corpus, lake, warehouse, CODE_VERSION)
     return materialized(own.report, Ledger(lake).commit(own.record(CODE_VERSION)))

@@ -13,15 +13,13 @@ from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectInfo, ObjectStore
 from resources.warehouse import Warehouse
 
-CODE_VERSION = "1"
-"""Of the asset `raw_objects`; it stands here because a listing is made by it."""
 WAVE = 5_000
 """Objects in one commit."""
 READERS = 8
 """Objects read at a time for their digest."""
 PAGE = 10_000
 """Objects of a listing held as Python's objects at a time."""
-_LISTED = ("doc_id", "key", "size", "etag", "modified", "fingerprint")
+_LISTED = ("doc_id", "key", "size", "etag", "modified")
 LISTING = pa.schema([RAW_OBJECTS.schema.field(name).remove_metadata() for name in _LISTED])
 
 
@@ -35,15 +33,21 @@ def listing(lake: ObjectStore, corpus: str) -> pa.Table:
     return pa.Table.from_batches((_listed(corpus, batch) for batch in batches), LISTING)
 
 
+def fingerprinted(objects: pa.Table, code_version: str) -> pa.Table:
+    """A listing with the column `fingerprint`: digests of what it says of each object."""
+    parts = [_fingerprints(batch, code_version) for batch in objects.to_batches(PAGE)]
+    return objects.append_column("fingerprint", pa.chunked_array(parts, pa.string()))
+
+
 def plan(objects: pa.Table, own: OwnRows) -> Plan:
-    """What of a listing the manifest does not hold, or holds otherwise."""
+    """What of a fingerprinted listing the manifest does not hold, or holds otherwise."""
     wanted = fingerprints(objects.column("doc_id"), objects.column("fingerprint"))
     return diff(wanted, own.fingerprints())
 
 
-def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> OwnRows:
+def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: str) -> OwnRows:
     """Reconcile the manifest of one corpus with the lake."""
-    objects = listing(lake, corpus)
+    objects = fingerprinted(listing(lake, corpus), code_version)
     own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": corpus})
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
@@ -68,15 +72,20 @@ def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
         [item.size for _, item in there],
         [item.etag for _, item in there],
         [item.modified for _, item in there],
-        [_fingerprint(item) for _, item in there],
     ]
     arrays = [pa.array(c, field.type) for c, field in zip(columns, LISTING, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=LISTING)
 
 
-def _fingerprint(item: ObjectInfo) -> str:
-    """Digest of what a listing says of an object."""
-    return fingerprint(CODE_VERSION, item.etag, str(item.size), item.modified.isoformat())
+def _fingerprints(batch: pa.RecordBatch, code_version: str) -> pa.Array:
+    columns = (batch.column(name).to_pylist() for name in ("etag", "size", "modified"))
+    return pa.array(
+        [
+            fingerprint(code_version, etag, str(size), modified.isoformat())
+            for etag, size, modified in zip(*columns, strict=True)
+        ],
+        pa.string(),
+    )
 
 
 def _digest(lake: ObjectStore, key: str) -> str | None:

@@ -13,7 +13,7 @@ from platform_assets.erasure.tombstones import erasure_config, generation
 from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import Ledger, Record, canonical, links, sha256_text
 from platform_assets.reconcile import Report
-from platform_assets.results import OWNERS, materialized
+from platform_assets.results import OWNERS, materialized, progress_log
 from platform_assets.vector_indexes.publish import (
     candidates,
     choose,
@@ -68,9 +68,9 @@ def vector_index(
         last = None
     pins = (upstream[1].snapshot, upstream[0].snapshot)
     embedded_by = upstream[0].code_version
-    made_of = (dimensions, *pins, CODE_VERSION, embedded_by, erased)
-    source = IndexSource(corpus, encoder, encoder_digest, *made_of)
-    built = refresh(source, warehouse, vectors, last)
+    versions = (CODE_VERSION, embedded_by)
+    source = IndexSource(corpus, encoder, encoder_digest, dimensions, *pins, *versions, erased)
+    built = refresh(source, warehouse, vectors, last, progress_log(context, "points upserted"))
     details = {
         "collection": built.collection,
         "encoder_digest": encoder_digest,

@@ -76,11 +76,15 @@ def choose(candidates: Sequence[Candidate], served: Served | None) -> Choice:
 def quality_faults(choice: Choice, served: Mapping[str, float]) -> list[str]:
     """Why the choice may not be served, as far as its evaluation tells; empty if it may.
 
+    An index of a corpus with no query to ask may be, unmeasured, as long as nothing measured is.
+
     Args:
         choice: Index and retriever.
         served: nDCG@10 of each query in the index that is served now, as it was published.
     """
     candidate, retriever = choice
+    if not candidate.evaluation.rows and not served:
+        return []
     if retriever not in candidate.qualities:
         return [f"{candidate.encoder} has no {retriever} evaluation: no query was evaluated"]
     quality = candidate.qualities[retriever]

@@ -12,7 +12,15 @@ import pyarrow as pa
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
-from platform_assets.reconcile import Report, diff, fingerprint, fingerprints, waves
+from platform_assets.reconcile import (
+    Progress,
+    Report,
+    diff,
+    fingerprint,
+    fingerprints,
+    unwatched,
+    waves,
+)
 from platform_assets.tables import digest_of_rows
 from resources.vector_store import AlreadyBuiltError, Point, VectorStore
 from resources.warehouse import Warehouse
@@ -68,7 +76,11 @@ def collection_name(source: IndexSource, digest: str) -> str:
 
 
 def refresh(
-    source: IndexSource, warehouse: Warehouse, vectors: VectorStore, last: str | None
+    source: IndexSource,
+    warehouse: Warehouse,
+    vectors: VectorStore,
+    last: str | None,
+    progress: Progress = unwatched,
 ) -> BuiltIndex:
     """Build the collection for the current chunks and embeddings unless it is there already.
 
@@ -77,6 +89,7 @@ def refresh(
         warehouse: Chunks and embeddings.
         vectors: The vector database.
         last: Collection to start from, by the same encoder; None to begin empty.
+        progress: Called with the points upserted so far and those to upsert in all.
     """
     scope = {"corpus": source.corpus}
     rows = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"], snapshot=source.chunks)
@@ -103,6 +116,7 @@ def refresh(
                 points = list(_points(source, warehouse, doc_ids, stale))
                 builder.upsert(points)
                 report.work.upserted += len(points)
+                progress(report.work.upserted, len(stale))
             builder.finish()
     return BuiltIndex(name, digest, report)
 

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
+from resources.digests import sha256_file
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 MODULES = ("Transformer", "Pooling", "Normalize")
@@ -105,12 +107,6 @@ def refuse_pickles(model_dir: Path) -> None:
                 f"{path} may be a pickle, which runs code when it is read: remove it, "
                 "and keep the weights as model.safetensors"
             )
-
-
-def sha256_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _modules(model_dir: Path) -> tuple[Path, Path]:

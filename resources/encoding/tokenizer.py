@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resources.encoding.checkpoint import Checkpoint, read_checkpoint, sha256_file
+from resources.digests import sha256_file
+from resources.encoding.checkpoint import Checkpoint, read_checkpoint
 
 if TYPE_CHECKING:
     import tokenizers

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from resources.events import NoticeQueue
 from resources.events.notices import Lake
-from resources.settings import redacted
+from resources.settings import UsageError, redacted
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -86,7 +86,7 @@ def address(url: str) -> tuple[str, int]:
     """Host and port of `webhook://HOST:PORT`.
 
     Raises:
-        ValueError: it is no such URL.
+        UsageError: it is no such URL.
     """
     try:
         parts = urlsplit(url)
@@ -94,7 +94,7 @@ def address(url: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, None
     if not url.startswith("webhook://") or not host or not port:
-        raise ValueError(f"LAKELOOM_EVENTS={redacted(url)!r}: set webhook://HOST:PORT")
+        raise UsageError(f"LAKELOOM_EVENTS={redacted(url)!r}: set webhook://HOST:PORT")
     return host, port
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from resources.encoding.checkpoint import refuse_pickles, sha256_file
+from resources.digests import sha256_file
+from resources.encoding.checkpoint import refuse_pickles
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from resources.object_store.errors import explained, refused
+from resources.settings import UsageError
 
 if TYPE_CHECKING:
     import obstore.store
@@ -77,7 +78,7 @@ def _patience(env: Mapping[str, str]) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{PATIENCE}={text!r} is no number of seconds") from None
+        raise UsageError(f"{PATIENCE}={text!r} is no number of seconds") from None
 
 
 def _s3_credentials(url: str, env: Mapping[str, str]) -> dict[str, Any]:

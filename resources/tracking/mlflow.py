@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from resources.settings import VARIABLES, redacted
 from resources.tracking.mlflow_session import CHAMPION, MODEL, Session, connected, failures
 
 
@@ -96,7 +97,8 @@ class MlflowTracking:
             with connected(self._uri, self._artifact_root) as session:
                 yield session
         except failures() as error:
-            raise RuntimeError(f"tracking with MLflow failed: {self._redact(error)}") from None
+            place = f"{VARIABLES['tracking']}={redacted(self._uri)}"
+            raise RuntimeError(f"tracking at {place} failed: {self._redact(error)}") from None
 
     def _redact(self, error: Exception) -> str:
         message = f"{type(error).__name__}: {error}"

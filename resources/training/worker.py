@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer, get_linear_schedule_with_warmup
 
+from resources.digests import sha256_file
 from resources.training import TrainingJob, TrainingResult
 from resources.training.folders import (
     StateFolder,
@@ -187,8 +188,7 @@ class _Run:
 
     def _fingerprint(self, job: TrainingJob, world_size: int) -> str:
         """Digest of all that decides the weights: a state is taken up only if it is the same."""
-        with (transformer_folder(job.base_model) / "model.safetensors").open("rb") as file:
-            base = hashlib.file_digest(file, "sha256").hexdigest()
+        base = sha256_file(transformer_folder(job.base_model) / "model.safetensors")
         parts = [base, self._pairs.digest(), dict(job.hyperparameters), world_size]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -23,6 +23,7 @@ from resources.vector_store.qdrant_server_collection import (
     create_collection,
     pages,
 )
+from resources.vector_store.qdrant_server_errors import ClearErrors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -169,10 +170,11 @@ class ServerStore:
 
 
 def connect(url: str, api_key: str | None = None) -> ServerStore:
-    """The store on the server at `url`."""
+    """The store on the server at `url`, whose errors say what to set."""
     from qdrant_client import QdrantClient
 
-    return ServerStore(QdrantClient(url=url, api_key=api_key))
+    client: Any = ClearErrors(QdrantClient(url=url, api_key=api_key), url)
+    return ServerStore(client)
 
 
 def _point_id(kind: str, name: str) -> str:

@@ -12,6 +12,11 @@ from typing import Protocol
 
 import pyarrow as pa
 
+MAIN = "main"
+"""The branch that readers of a table see."""
+STAGED = "staged-"
+"""How the name of a branch for one run begins; maintenance drops those that a crash left."""
+
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
@@ -121,8 +126,8 @@ class Footprint:
 class Warehouse(Protocol):
     """Reads and atomically replaces groups of rows."""
 
-    def snapshot(self, table: TableSpec) -> str | None:
-        """Id of the table's current snapshot; None for a table with no rows ever."""
+    def snapshot(self, table: TableSpec, branch: str | None = None) -> str | None:
+        """Id of the current snapshot of the table, or of a branch of it; None if it has none."""
         ...
 
     def scan(
@@ -133,7 +138,11 @@ class Warehouse(Protocol):
         groups: Sequence[str] | None = None,
         snapshot: str | None = None,
     ) -> pa.Table:
-        """Rows of one scope, optionally of some groups, optionally as of a snapshot."""
+        """Rows of one scope, optionally of some groups, optionally as of a snapshot.
+
+        Raises:
+            LookupError: the snapshot has expired.
+        """
         ...
 
     def batches(
@@ -149,6 +158,7 @@ class Warehouse(Protocol):
         groups: Iterable[str],
         rows: pa.Table,
         known: Known | None = None,
+        branch: str | None = None,
     ) -> str | None:
         """In one commit: remove the rows of `groups` in `scope`, add `rows`.
 
@@ -161,11 +171,24 @@ class Warehouse(Protocol):
             groups: Groups to clear; those of `rows` are to be among them.
             rows: Rows of those groups, all columns of the table.
             known: Spares a search for groups that have no rows.
+            branch: Commit there, where readers of the table do not look; it begins at the current
+                snapshot.
 
         Returns:
             The snapshot, if it differs from that of `known` by this commit alone; None if another
             writer came between, so that what was read of the scope may no longer hold.
         """
+        ...
+
+    def publish(self, table: TableSpec, branch: str) -> bool:
+        """Make what a branch holds the table's current rows, and the branch go.
+
+        False, and nothing is changed, if the table has been committed to since the branch began.
+        """
+        ...
+
+    def drop_branch(self, table: TableSpec, branch: str) -> None:
+        """Forget a branch and what was committed there; nothing happens if there is none."""
         ...
 
     def bucket(self, group: str) -> int:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from resources.settings import VARIABLES, redacted
+from resources.settings import VARIABLES, UsageError, redacted
 
 NAMESPACE = "lakeloom"
 """Name of the catalog and of the one namespace that holds the tables."""
@@ -154,4 +154,4 @@ def _patience() -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{PATIENCE}={text!r} is no number of seconds") from None
+        raise UsageError(f"{PATIENCE}={text!r} is no number of seconds") from None

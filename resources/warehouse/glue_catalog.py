@@ -7,6 +7,7 @@ endpoint come from AWS's own variables. Not here: tables and commits (iceberg.py
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from resources.settings import UsageError
 from resources.warehouse.catalog_faults import NAMESPACE, VARIABLE, patiently
 from resources.warehouse.object_io import file_properties
 
@@ -22,14 +23,14 @@ def open_glue_catalog(url: str, warehouse: str) -> "Catalog":
         warehouse: Location in the lake.
 
     Raises:
-        ValueError: the lake is not on S3.
+        UsageError: the lake is not on S3.
         ConnectionError: Glue did not answer in time.
         PermissionError: it does not take the credentials.
     """
     from pyiceberg.catalog.glue import GlueCatalog
 
     if not warehouse.startswith("s3:"):
-        raise ValueError(f"{VARIABLE}=glue:// needs a lake on S3: set LAKELOOM_LAKE=s3://BUCKET")
+        raise UsageError(f"{VARIABLE}=glue:// needs a lake on S3: set LAKELOOM_LAKE=s3://BUCKET")
     account = urlsplit(url).netloc
     properties = {"uri": url, "warehouse": warehouse, **file_properties(warehouse)}
     properties |= {"glue.id": account} if account else {}

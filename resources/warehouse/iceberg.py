@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from resources.warehouse import Compacted, Footprint, Known, Removed, Scope, TableSpec
+from resources.warehouse import MAIN, Compacted, Footprint, Known, Removed, Scope, TableSpec
 from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, is_passing, patiently
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class IcebergWarehouse:
     def __init__(self, catalog: "Catalog") -> None:
         self._catalog = catalog
 
-    def snapshot(self, table: TableSpec) -> str | None:
-        """Id of the table's current snapshot."""
-        return _head(self._table(table))
+    def snapshot(self, table: TableSpec, branch: str | None = None) -> str | None:
+        """Id of the current snapshot of the table, or of a branch of it."""
+        return _head(self._table(table), branch or MAIN)
 
     def scan(
         self,
@@ -82,26 +82,41 @@ class IcebergWarehouse:
         groups: Iterable[str],
         rows: pa.Table,
         known: Known | None = None,
+        branch: str | None = None,
     ) -> str | None:
         """In one commit: remove the rows of `groups` in `scope`, add `rows`.
 
         A commit that meets another writer's rows of these groups is done again on what is there
         then, so the last writer's rows stand, once.
         """
-        groups = set(groups)
+        from resources.warehouse.iceberg_branches import begun
+
+        groups, target = set(groups), branch or MAIN
         added = rows.select(table.schema.names).cast(table.schema)
         with clear_errors(self._catalog.properties):
             for attempt in _until_nobody_interferes():
                 with attempt:
-                    iceberg = self._table(table)
-                    unmoved = known is not None and known.snapshot == _head(iceberg)
+                    iceberg = begun(self._table(table), target)
+                    unmoved = known is not None and known.snapshot == _head(iceberg, target)
                     present = groups.intersection(known.groups) if known and unmoved else groups
                     claimed, removed = (
                         _filter(scope, table.group, each) if each else None
                         for each in (groups, present)
                     )
-                    base = _commit(iceberg, claimed, removed, added)
-        return _head(iceberg) if known and base == known.snapshot else None
+                    base = _commit(iceberg, claimed, removed, added, target)
+        return _head(iceberg, target) if known and base == known.snapshot else None
+
+    def publish(self, table: TableSpec, branch: str) -> bool:
+        """Make what a branch holds the table's current rows; False if others were first."""
+        from resources.warehouse.iceberg_branches import publish
+
+        return self._committed(table, partial(publish, branch=branch))
+
+    def drop_branch(self, table: TableSpec, branch: str) -> None:
+        """Forget a branch and what was committed there."""
+        from resources.warehouse.iceberg_branches import drop
+
+        self._committed(table, partial(drop, branch=branch))
 
     def bucket(self, group: str) -> int:
         """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
@@ -162,7 +177,8 @@ class IcebergWarehouse:
 
     def _committed(self, table: TableSpec, work: Callable[["Table"], Done]) -> Done:
         """Work that commits, done again on what is there then if somebody else was first."""
-        return _until_nobody_interferes()(lambda: work(self._table(table)))
+        with clear_errors(self._catalog.properties):
+            return _until_nobody_interferes()(lambda: work(self._table(table)))
 
     def _table(self, table: TableSpec) -> "Table":
         from pyiceberg.exceptions import NoSuchTableError
@@ -207,16 +223,19 @@ class IcebergWarehouse:
         groups: Sequence[str] | None,
         snapshot: str | None,
     ) -> "DataScan":
-        return self._table(table).scan(
+        iceberg = self._table(table)
+        if snapshot and iceberg.snapshot_by_id(int(snapshot)) is None:
+            raise LookupError(f"snapshot {snapshot} of {table.name} is not there: it has expired")
+        return iceberg.scan(
             row_filter=_filter(scope, table.group, groups),
             selected_fields=tuple(columns or ("*",)),
             snapshot_id=int(snapshot) if snapshot else None,
         )
 
 
-def _head(iceberg: "Table") -> str | None:
-    current = iceberg.current_snapshot()
-    return str(current.snapshot_id) if current else None
+def _head(iceberg: "Table", branch: str) -> str | None:
+    head = iceberg.snapshot_by_name(branch)
+    return str(head.snapshot_id) if head else None
 
 
 def _commit(
@@ -224,43 +243,45 @@ def _commit(
     claimed: "BooleanExpression | None",
     removed: "BooleanExpression | None",
     added: pa.Table,
+    branch: str,
 ) -> str | None:
     """Commit a removal and an addition; returns the snapshot they were put upon in the end."""
     before = _snapshots(iceberg.metadata)
     with iceberg.transaction() as transaction:
         if claimed:
-            _claim(transaction, claimed)
+            _claim(transaction, claimed, branch)
         if removed:
-            _delete(transaction, removed)
+            _delete(transaction, removed, branch)
         if added.num_rows:
-            transaction.append(added)
+            transaction.append(added, branch=branch)
         made = _snapshots(transaction.table_metadata) - before
-    return _parent(iceberg.metadata, made)
+    return _parent(iceberg.metadata, made, branch)
 
 
 def _snapshots(metadata: "TableMetadata") -> set[int]:
     return {snapshot.snapshot_id for snapshot in metadata.snapshots}
 
 
-def _parent(metadata: "TableMetadata", made: Collection[int]) -> str | None:
+def _parent(metadata: "TableMetadata", made: Collection[int], branch: str) -> str | None:
     """The snapshot under those that a commit made: pyiceberg moves them if another was first."""
-    parent = metadata.current_snapshot_id
+    head = metadata.snapshot_by_name(branch)
+    parent = head.snapshot_id if head else None
     while parent is not None and parent in made:
         snapshot = metadata.snapshot_by_id(parent)
         parent = snapshot.parent_snapshot_id if snapshot else None
     return None if parent is None else str(parent)
 
 
-def _claim(transaction: "Transaction", rows: "BooleanExpression") -> None:
+def _claim(transaction: "Transaction", rows: "BooleanExpression", branch: str) -> None:
     """Make the commit fail if somebody adds such rows meanwhile; an append alone would not."""
-    with transaction.update_snapshot().delete() as deletion:
+    with transaction.update_snapshot(branch=branch).delete() as deletion:
         deletion.delete_by_predicate(rows)
 
 
-def _delete(transaction: "Transaction", rows: "BooleanExpression") -> None:
+def _delete(transaction: "Transaction", rows: "BooleanExpression", branch: str) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Delete operation did not match any records")
-        transaction.delete(rows)
+        transaction.delete(rows, branch=branch)
 
 
 def _until_nobody_interferes() -> "Retrying":

@@ -13,7 +13,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from resources.warehouse import Footprint, Removed
+from resources.warehouse import STAGED, Footprint, Removed
+from resources.warehouse.iceberg_branches import drop
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -28,6 +29,7 @@ def expire(iceberg: "Table", keep: Collection[str], older_than: datetime) -> Rem
     Files are deleted after the commit, and only those that no snapshot of the table as it is then
     refers to: a commit that goes on meanwhile builds on a snapshot that stays.
     """
+    _drop_abandoned(iceberg, older_than)
     expired = [
         snapshot
         for snapshot, superseded in _superseded(iceberg)
@@ -75,11 +77,20 @@ def footprint(iceberg: "Table") -> Footprint:
     )
 
 
+def _drop_abandoned(iceberg: "Table", older_than: datetime) -> None:
+    """Remove the branches of runs that were killed before they published or dropped them."""
+    for name, ref in dict(iceberg.metadata.refs).items():
+        head = iceberg.snapshot_by_id(ref.snapshot_id)
+        old = head is None or head.timestamp_ms < older_than.timestamp() * 1000
+        if name.startswith(STAGED) and old:
+            drop(iceberg, name)
+
+
 def _superseded(iceberg: "Table") -> Iterator[tuple["Snapshot", int]]:
     """Snapshots that no branch or tag points at, each with when the next one was made, in ms."""
     heads = {ref.snapshot_id for ref in iceberg.metadata.refs.values()}
     ordered = sorted(iceberg.metadata.snapshots, key=lambda each: each.sequence_number or 0)
-    for snapshot, following in pairwise(ordered):
+    for snapshot, following in pairwise([*ordered, *ordered[-1:]]):  # of a dropped branch: itself
         if snapshot.snapshot_id not in heads:
             yield snapshot, following.timestamp_ms
 

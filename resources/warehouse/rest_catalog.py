@@ -13,6 +13,7 @@ from pyiceberg.catalog.rest import RestCatalog
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 
+from resources.settings import UsageError
 from resources.warehouse.catalog_faults import (
     CREDENTIAL,
     NAMESPACE,
@@ -35,7 +36,7 @@ def open_rest_catalog(url: str, env: Mapping[str, str] = os.environ) -> RestCata
         env: Credential, warehouse, scope and token URL, all optional.
 
     Raises:
-        ValueError: the URL holds a secret, or there is no such warehouse.
+        UsageError: the URL holds a secret, or there is no such warehouse.
         ConnectionError: the catalog did not answer in time.
         PermissionError: it does not take the credential.
     """
@@ -51,7 +52,7 @@ def open_rest_catalog(url: str, env: Mapping[str, str] = os.environ) -> RestCata
     try:
         return patiently(opened, properties)
     except NoSuchNamespaceError as error:
-        raise ValueError(f"the catalog has no such warehouse: set {WAREHOUSE} ({error})") from None
+        raise UsageError(f"the catalog has no such warehouse: set {WAREHOUSE} ({error})") from None
 
 
 class TimedRestCatalog(RestCatalog):
@@ -72,7 +73,7 @@ class _TimedAdapter(HTTPAdapter):
 
 def _properties(url: str, env: Mapping[str, str]) -> dict[str, str]:
     if "@" in urlsplit(url).netloc:
-        raise ValueError(f"{VARIABLE} holds a user or a password: set {CREDENTIAL} instead")
+        raise UsageError(f"{VARIABLE} holds a user or a password: set {CREDENTIAL} instead")
     named = {
         "warehouse": env.get(WAREHOUSE),
         "credential": env.get(CREDENTIAL),

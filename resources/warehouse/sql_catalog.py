@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resources.settings import UsageError
 from resources.warehouse.catalog_faults import NAMESPACE, VARIABLE, patiently
 from resources.warehouse.object_io import file_properties
 
@@ -25,7 +26,7 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
         warehouse: Location in the lake.
 
     Raises:
-        ValueError: the URL is none, or its driver is not installed.
+        UsageError: the URL is none, or its driver is not installed.
         ConnectionError: the database did not answer in time.
         PermissionError: it does not take the user or the password.
     """
@@ -62,7 +63,7 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
     try:
         return patiently(lambda: attempts(opened), properties)
     except (ArgumentError, ModuleNotFoundError) as error:
-        raise ValueError(
+        raise UsageError(
             f"{VARIABLE} cannot be used ({type(error).__name__}): it is sqlite:///FILE or "
             "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE, with lakeloom[postgres] installed"
         ) from None

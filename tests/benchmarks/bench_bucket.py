@@ -20,6 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from platform_assets.raw_objects.assets import CODE_VERSION
 from platform_assets.raw_objects.refresh import refresh
 from resources.object_store import ObjectInfo
 from resources.warehouse.iceberg import IcebergWarehouse
@@ -90,7 +91,7 @@ def one_change(size: int, home: Path) -> dict[str, int]:
 
 def _refreshed(lake: GeneratedLake, home: Path) -> dict[str, int]:
     catalog = open_sql_catalog(f"sqlite:///{home}/catalog.db", f"file://{home}/warehouse")
-    own = refresh(CORPUS, lake, IcebergWarehouse(catalog))
+    own = refresh(CORPUS, lake, IcebergWarehouse(catalog), CODE_VERSION)
     own.digest()
     report = own.report
     return {"rows": report.rows, "changed": report.changed, "commits": report.work.commits}

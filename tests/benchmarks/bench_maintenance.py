@@ -21,7 +21,8 @@ import pyarrow as pa
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.maintenance.tables import Upkeep, maintain
 from platform_assets.tables import OwnRows, rows_of
-from resources.warehouse.iceberg import IcebergWarehouse, open_sql_catalog
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
 
 SCOPE = {"corpus": "bench", "encoder": "minilm"}
 DOCUMENTS, CHUNKS, DIMENSIONS = 500, 10, 384

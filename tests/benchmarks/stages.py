@@ -27,6 +27,7 @@ from platform_assets.commands.state import State
 from platform_assets.documents.refresh import refresh as refresh_documents
 from platform_assets.embeddings.refresh import refresh as refresh_embeddings
 from platform_assets.raw_objects.refresh import refresh as refresh_objects
+from platform_assets.reconcile import unwatched
 from platform_assets.vector_indexes.refresh import IndexSource
 from platform_assets.vector_indexes.refresh import refresh as refresh_index
 from resources import registry
@@ -116,7 +117,7 @@ class Pipeline:
         for path in sorted(path for path in docs.rglob("*") if path.is_file()):
             self.state.lake.put(f"{CORPUS}/{path.relative_to(docs).as_posix()}", path)
         lake, warehouse = self.state.lake, self._warehouse
-        refresh_objects(CORPUS, lake, self.state.warehouse)
+        refresh_objects(CORPUS, lake, self.state.warehouse, VERSION)
         with self.watch.measure(stage := Stage("parse", "documents")):
             parser = registry.connect_parser(self.state.settings)
             stage.count = refresh_documents(CORPUS, lake, warehouse, parser, VERSION).parsed
@@ -135,7 +136,7 @@ class Pipeline:
     def _embed(self) -> int:
         encoder = self.encoder
         made_by = ("minilm", encoder.digest, self._warehouse, lambda: encoder)
-        own = refresh_embeddings(CORPUS, *made_by, lambda *_: None, VERSION, None)
+        own = refresh_embeddings(CORPUS, *made_by, unwatched, VERSION, None)
         return own.report.work.embedded
 
     def _index(self) -> int:

