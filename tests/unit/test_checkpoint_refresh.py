@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from platform_assets.checkpoints.recipes import Recipe, Training
-from platform_assets.checkpoints.refresh import Checkpoint, Workshop, refresh
+from platform_assets.checkpoints.refresh import MadeCheckpoint, Workshop, refresh
 from platform_assets.provenance import Record
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.tables import OwnRows, rows_of
@@ -46,7 +46,7 @@ class Bench:
         write_checkpoint(job.output)
         return TrainingResult(1, 1, "cpu", ((1, 0.5),), 0.1)
 
-    def make(self, recipe: str, version: str, *, only_if_missing: bool = False) -> Checkpoint:
+    def make(self, recipe: str, version: str, *, only_if_missing: bool = False) -> MadeCheckpoint:
         state = self.platform.state
         workshop = Workshop(self, state.checkpoints, state.warehouse, self.train)
         latest, keep = self.latest.get(recipe), only_if_missing
