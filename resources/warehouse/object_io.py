@@ -92,14 +92,14 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
     def open_input_file(self, path: str) -> pa.NativeFile:
         """A file to read at any position; a small one is fetched whole."""
 
-        def begin() -> tuple[int, Any]:
+        def begin() -> tuple[int, bytes]:
             begun = self._client.get(_key(path), options={"range": (0, WHOLE_BYTES)})
-            return begun.meta["size"], begun.bytes()
+            return begun.meta["size"], bytes(begun.bytes())
 
         size, beginning = served(self._url, begin)
         if size <= WHOLE_BYTES:
             return pa.BufferReader(beginning)
-        return pa.PythonFile(_Ranges(self._client, self._url, _key(path), size), mode="r")
+        return pa.PythonFile(_Ranges(self._url, _key(path), size, beginning), mode="r")
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
         """A file to read from its beginning."""
@@ -131,9 +131,9 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
 class _Ranges(io.RawIOBase):
     """A file of which each read is a request of its own, tried again if it fails."""
 
-    def __init__(self, client: "ObjectStore", url: str, key: str, size: int) -> None:
-        self._client, self._url, self._source, self._size = client, url, key, size
-        self._position = 0
+    def __init__(self, url: str, key: str, size: int, beginning: bytes) -> None:
+        self._url, self._source, self._size = url, key, size
+        self._beginning, self._position = beginning, 0
 
     def readable(self) -> bool:
         """Yes."""
@@ -157,13 +157,11 @@ class _Ranges(io.RawIOBase):
         """The next bytes."""
         start = min(self._position, self._size)
         end = self._size if size < 0 else min(start + size, self._size)
-        if start == end:
-            return b""
-        found = served(
-            self._url, lambda: bytes(self._client.get_range(self._source, start=start, end=end))
-        )
         self._position = end
-        return found
+        if end <= max(start, len(self._beginning)):
+            return self._beginning[start:end]
+        client, where = open_client(self._url), {"start": start, "end": end}
+        return served(self._url, lambda: bytes(client.get_range(self._source, **where)))
 
 
 class _Upload(SpooledTemporaryFile[bytes]):
