@@ -136,5 +136,5 @@ def clear_errors(url: str) -> Iterator[None]:
 
     try:
         yield
-    except BaseError as error:
+    except (BaseError, FileNotFoundError) as error:
         raise explained(url, error) from None

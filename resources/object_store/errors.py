@@ -29,7 +29,9 @@ EXPIRED = re.compile("Generic S3 error: Error performing HEAD .* 400 Bad Request
 """All that S3 says to a HEAD with an expired token."""
 ENCRYPTION = re.compile("encrypt|customer.key", re.IGNORECASE)
 ADDRESS = re.compile(r"https?://\S+")
+NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound")
 TOO_LONG = re.compile("File name too long|KeyTooLong")
+SLOW_DOWN, SERVER_ERROR = 429, 500
 NOISE = "\n\nDebug source"
 """Where the readable part of obstore's message ends."""
 
@@ -41,18 +43,32 @@ def explained(url: str, error: Exception) -> Exception:
     text = str(error).split(NOISE)[0]
     found = CODE.search(text)
     code = found.group(1) if found else ""
+    if NO_BUCKET.search(code):
+        return absent(url)
     if TOO_LONG.search(text):
         return unfit(url, "it is too long, or a name between its slashes is over 255 bytes")
-    if isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError):
+    denied = isinstance(error, raised.PermissionDeniedError | raised.UnauthenticatedError)
+    if denied or REFUSALS.search(code) or EXPIRED.search(text):
         return refused(url, code or type(error).__name__)
-    if REFUSALS.search(code) or EXPIRED.search(text):
-        return refused(url, code or "400 Bad Request")
     if url.startswith("s3:") and ENCRYPTION.search(ADDRESS.sub("", text)):
         return unencrypted(url, code)
     if isinstance(error, raised.GenericError) and not url.startswith("file:"):
         return unreachable(url, text)
     full = "No space left on device" in text
     return OSError(errno.ENOSPC, f"{_store(url)}: No space left on device") if full else error
+
+
+def said(url: str, code: str, status: int) -> Exception:
+    """The built-in error for one of AWS's library, by its code and HTTP status."""
+    if NO_BUCKET.search(code):
+        return absent(url)
+    busy = status == SLOW_DOWN or status >= SERVER_ERROR
+    return unreachable(url, code) if busy else refused(url, code)
+
+
+def absent(url: str) -> ValueError:
+    """There is no such bucket."""
+    return ValueError(f"{_store(url)} has no such bucket: make it, or set LAKELOOM_LAKE")
 
 
 def unfit(url: str, why: str) -> ValueError:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from resources.object_store import ObjectInfo
 from resources.object_store.clients import s3_place
-from resources.object_store.errors import refused, unreachable
+from resources.object_store.errors import refused, said, unreachable
 from resources.object_store.obstore import ObstoreObjectStore, unaddressable
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class S3ObjectStore(ObstoreObjectStore):
         try:
             yield
         except ClientError as error:
-            raise refused(self._url, str(error.response["Error"].get("Code"))) from None
+            status = int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+            raise said(self._url, str(error.response["Error"].get("Code")), status) from None
         except BotoCoreError as error:
             raise unreachable(self._url, str(error)) from None

@@ -5,6 +5,7 @@ may use it, how it encrypts and how patient it is; and the catalog properties th
 Not here: the catalogs (iceberg.py), the clients (resources/object_store/clients.py).
 """
 
+import io
 from collections.abc import Sequence
 from itertools import chain
 from tempfile import SpooledTemporaryFile
@@ -35,9 +36,9 @@ def object_file_io(properties: dict[str, str]) -> "FileIO":
     """File access for pyiceberg; what a catalog says of credentials does not count here."""
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
-    io = PyArrowFileIO(properties)
-    io.fs_by_scheme = _file_system
-    return io
+    files = PyArrowFileIO(properties)
+    files.fs_by_scheme = _file_system
+    return files
 
 
 def _file_system(scheme: str, bucket: str | None) -> fs.FileSystem:
@@ -90,16 +91,15 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
 
     def open_input_file(self, path: str) -> pa.NativeFile:
         """A file to read at any position; a small one is fetched whole."""
-        from obstore import open_reader
 
-        def begin() -> tuple[int, Any]:
+        def begin() -> tuple[int, bytes]:
             begun = self._client.get(_key(path), options={"range": (0, WHOLE_BYTES)})
-            return begun.meta["size"], begun.bytes()
+            return begun.meta["size"], bytes(begun.bytes())
 
         size, beginning = served(self._url, begin)
         if size <= WHOLE_BYTES:
             return pa.BufferReader(beginning)
-        return pa.PythonFile(open_reader(self._client, _key(path), size=size), mode="r")
+        return pa.PythonFile(_Ranges(self._url, _key(path), size, beginning), mode="r")
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
         """A file to read from its beginning."""
@@ -126,6 +126,42 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no
 
     create_dir = delete_dir = delete_dir_contents = _absent
     delete_root_dir_contents = move = copy_file = open_append_stream = _absent
+
+
+class _Ranges(io.RawIOBase):
+    """A file of which each read is a request of its own, tried again if it fails."""
+
+    def __init__(self, url: str, key: str, size: int, beginning: bytes) -> None:
+        self._url, self._source, self._size = url, key, size
+        self._beginning, self._position = beginning, 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Say where the next read begins."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        start = min(self._position, self._size)
+        end = self._size if size < 0 else min(start + size, self._size)
+        self._position = end
+        if end <= max(start, len(self._beginning)):
+            return self._beginning[start:end]
+        client, where = open_client(self._url), {"start": start, "end": end}
+        return served(self._url, lambda: bytes(client.get_range(self._source, **where)))
 
 
 class _Upload(SpooledTemporaryFile[bytes]):

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.commands.trace import trace
 from platform_assets.documents.table import DOCUMENTS
 from resources.object_store.clients import PATIENCE
+from resources.warehouse.object_io import WHOLE_BYTES, object_file_io
 from tests.servers.faulty_proxy import Fault, FaultyProxy, faulty_proxy, none, share
 from tests.servers.seaweed import SECRET_KEY, Seaweed, seaweed
 from tests.spies import Platform
@@ -72,6 +75,20 @@ def test_a_share_of_spoilt_calls_changes_nothing_but_the_time(lake: Lake) -> Non
     assert trace(lake.platform.state, CORPUS)["ok"]
     assert lake.run(TO_SEARCH)["ok"]
     assert lake.platform.calls.none()
+
+
+def test_a_large_file_of_a_table_is_written_and_read_through_spoilt_calls(lake: Lake) -> None:
+    table = pa.table({"number": range(1_500_000)})
+    place = "s3://lake/large.parquet"
+    lake.proxy.fault = share(0.2, *KINDS)
+    io = object_file_io({})
+    for _ in range(3):
+        with io.new_output(place).create(overwrite=True) as file:
+            pq.write_table(table, file, compression="none", use_dictionary=False)
+        assert len(io.new_input(place)) > WHOLE_BYTES
+        with io.new_input(place).open() as file:
+            assert pq.read_table(file).equals(table)
+    assert all(lake.proxy.calls[kind] for kind in KINDS)
 
 
 @pytest.mark.parametrize("kind", ["500", "reset", "expired"])

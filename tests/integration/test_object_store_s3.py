@@ -114,6 +114,13 @@ def test_expired_credentials_are_one_clear_error(
 
 
 @pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("act", ["objects", "prefixes", "get", "versions"])
+def test_a_bucket_that_is_not_there_is_one_clear_error(act: str) -> None:
+    with pytest.raises(ValueError, match="no such bucket: make it, or set LAKELOOM_LAKE"):
+        _call(S3ObjectStore("s3://nowhere/x"), act)
+
+
+@pytest.mark.usefixtures("server")
 def test_a_profile_gives_the_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "credentials").write_text(
         f"[team]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
@@ -162,7 +169,9 @@ def test_an_endpoint_that_is_down_is_one_clear_error_and_is_found_again(
 
 
 def _call(store: S3ObjectStore, act: str) -> object:
-    arguments = {"put": ("k", b"1"), "create": ("k", b"1"), "objects": ()}.get(act, ("k",))
+    arguments = {"put": ("k", b"1"), "create": ("k", b"1"), "objects": (), "prefixes": ()}.get(
+        act, ("k",)
+    )
     answer = getattr(store, act)(*arguments)
     return list(answer) if act == "objects" else answer
 
