@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from resources.exports import marks
 from resources.object_store.clients import s3_place
-from resources.settings import redacted
+from resources.settings import UsageError, redacted
 from resources.warehouse import Scope, TableSpec
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ class DeltaExport:
         root: A folder, or a URL; credentials come from each object store's own variables.
 
     Raises:
-        ValueError: the package deltalake is not installed.
+        UsageError: the package deltalake is not installed.
     """
 
     def __init__(self, root: str) -> None:
         try:
             import deltalake  # noqa: F401
         except ModuleNotFoundError:
-            raise ValueError("--format delta needs lakeloom[delta] installed") from None
+            raise UsageError("--format delta needs lakeloom[delta] installed") from None
         self._root = root.rstrip("/") if "://" in root else str(Path(root).absolute())
 
     def rows(self, table: TableSpec, scope: Scope) -> pa.Table:

@@ -107,10 +107,11 @@ def is_passing(error: BaseException) -> bool:
 def _explained(error: Exception, properties: Mapping[str, str]) -> Exception | None:
     """The built-in error for one of a catalog; None for what is not about the catalog itself."""
     from botocore.exceptions import BotoCoreError, ClientError
-    from pyiceberg.exceptions import RESTError
+    from pyiceberg.exceptions import NoSuchNamespaceError, RESTError
     from sqlalchemy.exc import DBAPIError
 
-    if not isinstance(error, DBAPIError | RESTError | BotoCoreError | ClientError | OSError):
+    theirs = DBAPIError | RESTError | NoSuchNamespaceError | BotoCoreError | ClientError
+    if not isinstance(error, theirs | OSError):
         return None
     told = f"the catalog {VARIABLE}={redacted(properties['uri'])}"
     why = _scrubbed(error, properties)
@@ -120,7 +121,8 @@ def _explained(error: Exception, properties: Mapping[str, str]) -> Exception | N
         return None
     if hint := _hint(error):
         return PermissionError(f"{told} refuses access ({why}): set {hint}")
-    return ConnectionError(f"{told} does not serve: {why}")
+    place = f"; check {WAREHOUSE}" if urlsplit(properties["uri"]).scheme.startswith("http") else ""
+    return ConnectionError(f"{told} does not serve: {why}{place}")
 
 
 def _hint(error: Exception) -> str | None:

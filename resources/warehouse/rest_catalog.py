@@ -36,12 +36,10 @@ def open_rest_catalog(url: str, env: Mapping[str, str] = os.environ) -> RestCata
         env: Credential, warehouse, scope and token URL, all optional.
 
     Raises:
-        UsageError: the URL holds a secret, or there is no such warehouse.
-        ConnectionError: the catalog did not answer in time.
+        UsageError: the URL holds a secret.
+        ConnectionError: the catalog did not answer in time, or has no such warehouse.
         PermissionError: it does not take the credential.
     """
-    from pyiceberg.exceptions import NoSuchNamespaceError
-
     properties = _properties(url, env)
 
     def opened() -> RestCatalog:
@@ -49,10 +47,7 @@ def open_rest_catalog(url: str, env: Mapping[str, str] = os.environ) -> RestCata
         catalog.create_namespace_if_not_exists(NAMESPACE)
         return catalog
 
-    try:
-        return patiently(opened, properties)
-    except NoSuchNamespaceError as error:
-        raise UsageError(f"the catalog has no such warehouse: set {WAREHOUSE} ({error})") from None
+    return patiently(opened, properties)
 
 
 class TimedRestCatalog(RestCatalog):

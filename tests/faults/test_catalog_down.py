@@ -22,15 +22,14 @@ SCOPE = {"corpus": "c"}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    folder = tmp_path_factory.mktemp("postgres")
-    with postgres(folder) as url:
-        yield folder, url
+def server() -> Iterator[str]:
+    with postgres() as url:
+        yield url
 
 
 @pytest.fixture
-def warehouse(server: tuple[Path, str], tmp_path: Path) -> IcebergWarehouse:
-    return IcebergWarehouse(open_sql_catalog(new_database(server[1]), f"file://{tmp_path}/tables"))
+def warehouse(server: str, tmp_path: Path) -> IcebergWarehouse:
+    return IcebergWarehouse(open_sql_catalog(new_database(server), f"file://{tmp_path}/tables"))
 
 
 def write(warehouse: IcebergWarehouse, text: str) -> OwnRows:
@@ -45,12 +44,10 @@ def stored(warehouse: IcebergWarehouse) -> list[str]:
     return texts
 
 
-def test_reads_and_commits_wait_until_it_is_back(
-    server: tuple[Path, str], warehouse: IcebergWarehouse
-) -> None:
+def test_reads_and_commits_wait_until_it_is_back(server: str, warehouse: IcebergWarehouse) -> None:
     write(warehouse, "old")
     with ThreadPoolExecutor() as pool:
-        with outage(server[0]):
+        with outage(server):
             work = [pool.submit(stored, warehouse), pool.submit(write, warehouse, "new")]
             time.sleep(2)
             assert not any(each.done() for each in work)
@@ -60,7 +57,7 @@ def test_reads_and_commits_wait_until_it_is_back(
 
 
 def test_a_commit_cut_off_in_the_middle_is_made_once(
-    server: tuple[Path, str], warehouse: IcebergWarehouse, monkeypatch: pytest.MonkeyPatch
+    server: str, warehouse: IcebergWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(warehouse, "old")
     real, cuts = SqlCatalog._write_metadata, []
@@ -68,7 +65,7 @@ def test_a_commit_cut_off_in_the_middle_is_made_once(
     def cut(*arguments: Any, **options: Any) -> None:
         real(*arguments, **options)
         if not cuts:
-            down = outage(server[0])
+            down = outage(server)
             down.__enter__()
             cuts.append(threading.Timer(1, down.__exit__, (None, None, None)))
             cuts[0].start()
@@ -80,11 +77,11 @@ def test_a_commit_cut_off_in_the_middle_is_made_once(
 
 
 def test_patience_ends_in_one_error_and_the_old_rows(
-    server: tuple[Path, str], warehouse: IcebergWarehouse, monkeypatch: pytest.MonkeyPatch
+    server: str, warehouse: IcebergWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(warehouse, "old")
     monkeypatch.setenv("LAKELOOM_CATALOG_PATIENCE_SECONDS", "0.5")
-    with outage(server[0]), pytest.raises(ConnectionError, match="LAKELOOM_CATALOG=") as error:
+    with outage(server), pytest.raises(ConnectionError, match="LAKELOOM_CATALOG=") as error:
         write(warehouse, "new")
     assert PASSWORD not in str(error.value)
     assert error.value.__suppress_context__
@@ -92,15 +89,15 @@ def test_patience_ends_in_one_error_and_the_old_rows(
 
 
 def test_a_run_fails_clearly_and_the_next_one_finishes(
-    server: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LAKELOOM_CATALOG", new_database(server[1]))
+    monkeypatch.setenv("LAKELOOM_CATALOG", new_database(server))
     monkeypatch.setenv("LAKELOOM_CATALOG_PATIENCE_SECONDS", "0.5")
     platform = Platform(tmp_path, monkeypatch)
     platform.write("docs", "a.md", "# Tides\n\nTwice a day the water comes and goes.")
     platform.materialize("docs", select="+key:chunks")
     platform.write("docs", "b.md", "# Buoys\n\nGreen buoys are left to starboard.")
-    with outage(server[0]):
+    with outage(server):
         answer = platform.answer("docs", select="+key:chunks")
     failed = [row["failed"] for row in answer["assets"] if row["failed"]]
     assert "LAKELOOM_CATALOG=" in failed[0]

@@ -8,7 +8,8 @@ from sqlalchemy import make_url
 
 from platform_assets.cli import main
 from tests.catalogs import run_sql
-from tests.servers.postgres import postgres
+from tests.servers.postgres import folder_of, postgres
+from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY, TABLE_BUCKET, Seaweed
 
 SECRET = "planted-s3cret"
 Said = Callable[[str], tuple[int, str]]
@@ -44,6 +45,8 @@ def said(
         (f"postgresql+psycopg2://u:{SECRET}@127.0.0.1:999999/x", 1, "invalid port"),
         (f"postgresql+asyncpg://u:{SECRET}@127.0.0.1/x", 2, "postgresql+psycopg2://"),
         (f"postgresql+nothing://u:{SECRET}@127.0.0.1/x", 2, "postgresql+psycopg2://"),
+        (f"http://u:{SECRET}@127.0.0.1:1", 2, "LAKELOOM_CATALOG_CREDENTIAL"),
+        ("http://127.0.0.1:1", 1, "does not answer"),
         (f"mysql://u:{SECRET}@127.0.0.1/x", 2, "begin it with"),
         ("sqlite:////proc/no/catalog.db", 1, "unable to open"),
     ],
@@ -54,11 +57,10 @@ def test_a_url_that_leads_nowhere(said: Said, url: str, status: int, why: str) -
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def guarded() -> Iterator[str]:
     """URL of a real PostgreSQL server that asks one of its users for a password."""
-    folder = tmp_path_factory.mktemp("guarded")
-    with postgres(folder) as url:
-        rules = folder / "pg_hba.conf"
+    with postgres() as url:
+        rules = folder_of(url) / "pg_hba.conf"
         rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())
         run_sql(url, f"CREATE USER guarded PASSWORD '{SECRET}'")
         run_sql(url, "GRANT ALL ON SCHEMA public TO guarded")
@@ -82,3 +84,30 @@ def test_postgres_lets_in_who_knows_the_password(guarded: str, tmp_path: Path) -
     url = make_url(guarded).set(username="guarded", password=SECRET)
     catalog = open_sql_catalog(url.render_as_string(hide_password=False), f"file://{tmp_path}")
     assert catalog.list_namespaces() == [("lakeloom",)]
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "why"),
+    [
+        ({"CREDENTIAL": f"lakeloom-access:{SECRET}"}, 1, "set LAKELOOM_CATALOG_CREDENTIAL"),
+        ({"CREDENTIAL": f"nobody:{SECRET}"}, 1, "set LAKELOOM_CATALOG_CREDENTIAL"),
+        ({"CREDENTIAL": ""}, 1, "set LAKELOOM_CATALOG_CREDENTIAL"),
+        ({"WAREHOUSE": "nowhere"}, 1, "check LAKELOOM_CATALOG_WAREHOUSE"),
+        ({"TOKEN_URL": "http://127.0.0.1:1/tokens"}, 1, "does not answer"),
+    ],
+    ids=["secret", "client", "no credential", "warehouse", "token url"],
+)
+def test_rest_refuses(
+    said: Said,
+    seaweed_server: Seaweed,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    status: int,
+    why: str,
+) -> None:
+    good = {"CREDENTIAL": f"{ACCESS_KEY}:{SECRET_KEY}", "WAREHOUSE": TABLE_BUCKET}
+    for name, value in (good | variables).items():
+        monkeypatch.setenv(f"LAKELOOM_CATALOG_{name}", value)
+    ended, err = said(seaweed_server.catalog)
+    assert (ended, why in err) == (status, True), err
+    assert SECRET_KEY not in err

@@ -1,5 +1,6 @@
 """DuckDB attached to a real REST catalog reads the tables as docs/engines.md says."""
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.engines import CORPUS, TABLES, counts, harbour, texts
 from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY, TABLE_BUCKET, Seaweed
 from tests.spies import Platform
 
+ENGINES = Path(__file__).parents[2] / "docs" / "engines.md"
+
 
 @pytest.fixture(scope="module")
 def platform(
@@ -20,6 +23,25 @@ def platform(
         yield made
 
 
+def documented(server: Seaweed) -> list[str]:
+    """The statements of docs/engines.md with the server's names in place of the examples'."""
+    (block,) = re.findall(r"```sql\n(CREATE SECRET.*?)```", ENGINES.read_text(), re.DOTALL)
+    names = {
+        "https://catalog.example.com": server.catalog,
+        "s3.example.com": server.endpoint.removeprefix("http://"),
+        "USE_SSL true": "USE_SSL false",
+        "'warehouse'": f"'{TABLE_BUCKET}'",
+        "'CLIENT'": f"'{ACCESS_KEY}'",
+        "'SECRET'": f"'{SECRET_KEY}'",
+        "'KEY'": f"'{ACCESS_KEY}'",
+        "'PASS'": f"'{SECRET_KEY}'",
+    }
+    for example, name in names.items():
+        assert example in block
+        block = block.replace(example, name)
+    return [statement for statement in block.split(";") if statement.strip()][:-1]
+
+
 @pytest.fixture(scope="module")
 def duck(seaweed_server: Seaweed) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
@@ -27,20 +49,8 @@ def duck(seaweed_server: Seaweed) -> Iterator[duckdb.DuckDBPyConnection]:
             folder = Path(str(import_module(f"duckdb_extension_{name}").__file__)).parent
             (file,) = folder.rglob(f"{name}.duckdb_extension")
             connection.execute(f"LOAD '{file}'")
-        connection.execute(
-            f"CREATE SECRET files (TYPE s3, KEY_ID '{ACCESS_KEY}', SECRET '{SECRET_KEY}', "
-            f"ENDPOINT '{seaweed_server.endpoint.removeprefix('http://')}', USE_SSL false, "
-            "URL_STYLE 'path', REGION 'us-east-1')"
-        )
-        connection.execute(
-            f"CREATE SECRET catalog (TYPE iceberg, CLIENT_ID '{ACCESS_KEY}', "
-            f"CLIENT_SECRET '{SECRET_KEY}', "
-            f"OAUTH2_SERVER_URI '{seaweed_server.catalog}/v1/oauth/tokens')"
-        )
-        connection.execute(
-            f"ATTACH '{TABLE_BUCKET}' AS lake (TYPE iceberg, SECRET catalog, "
-            f"ENDPOINT '{seaweed_server.catalog}', ACCESS_DELEGATION_MODE 'none')"
-        )
+        for statement in documented(seaweed_server):
+            connection.execute(statement)
         yield connection
 
 

@@ -5,6 +5,7 @@ not resolve with ours: `make test-engines` sets up an environment of their own.
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.servers.seaweed import ACCESS_KEY, SECRET_KEY, TABLE_BUCKET, Seaweed
 from tests.spies import Platform
 
 ENGINES = Path(__file__).parents[2] / ".venv-engines" / "bin"
+DOCS = Path(__file__).parents[2] / "docs" / "engines.md"
 CLIENT = Path(__file__).parents[1] / "engines_client.py"
 SCHEMES = {"spark": "sc", "flight": "grpc"}
 pytestmark = pytest.mark.skipif(not ENGINES.exists(), reason="`make test-engines` sets Sail up")
@@ -49,19 +51,18 @@ def sail(
         },
         timeout=30,
     ).json()["access_token"]
-    catalog = {
-        "name": "lake",
-        "type": "iceberg-rest",
-        "uri": seaweed_server.catalog,
-        "prefix": TABLE_BUCKET,
-        "oauth_access_token": token,
-    }
-    settings = ", ".join(f"{name}={json.dumps(value)}" for name, value in catalog.items())
+    (catalog,) = re.findall(r"SAIL_CATALOG__LIST='(.*)'", DOCS.read_text())
+    for example, name in {
+        "https://catalog.example.com": seaweed_server.catalog,
+        "warehouse": TABLE_BUCKET,
+        "TOKEN": token,
+    }.items():
+        assert f'"{example}"' in catalog
+        catalog = catalog.replace(f'"{example}"', f'"{name}"')
     env = {
         **seaweed_server.env,
-        "SAIL_CATALOG__LIST": f"[{{{settings}}}]",
+        "SAIL_CATALOG__LIST": catalog,
         "SAIL_CATALOG__DEFAULT_CATALOG": "lake",
-        "SAIL_CATALOG__DEFAULT_DATABASE": '["lakeloom"]',
     }
     (port,) = free_ports(1)
     command = [str(ENGINES / "sail"), request.param, "server", "--port", str(port)]
