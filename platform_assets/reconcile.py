@@ -14,7 +14,7 @@ from platform_assets.provenance import sha256_text
 
 FINGERPRINTS = pa.schema([("id", pa.string()), ("fingerprint", pa.string())])
 """Columns of the two sides of a diff; an id may stand on several rows."""
-SLICE = 200_000
+SLICE = 400_000
 """Rows of a side that are compared at a time, which bounds the memory of a diff."""
 Progress = Callable[[int, int], None]
 """Called with what is done so far and what there is to do in all."""
