@@ -6,16 +6,16 @@ Not here: what any asset computes.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_assets.provenance import sha256_text
 
 FINGERPRINTS = pa.schema([("id", pa.string()), ("fingerprint", pa.string())])
 """Columns of the two sides of a diff; an id may stand on several rows."""
-DIFF_MB = 512
-"""Most memory for a diff; what needs more is put on the disk meanwhile."""
+SLICE = 400_000
+"""Rows of a side that are compared at a time, which bounds the memory of a diff."""
 Progress = Callable[[int, int], None]
 """Called with what is done so far and what there is to do in all."""
 
@@ -92,20 +92,30 @@ def diff(wanted: pa.Table, have: pa.Table) -> Plan:
     import duckdb
 
     query = """
-        WITH differs AS (SELECT DISTINCT id FROM (
-            (FROM wanted EXCEPT FROM have) UNION ALL (FROM have EXCEPT FROM wanted)))
-        SELECT id, CASE WHEN id NOT IN (SELECT id FROM have) THEN 'added'
-                        WHEN id NOT IN (SELECT id FROM wanted) THEN 'removed'
+        WITH w AS MATERIALIZED (FROM wanted WHERE hash(id) % $slices = $slice),
+             h AS MATERIALIZED (FROM have WHERE hash(id) % $slices = $slice),
+             differs AS (SELECT DISTINCT id FROM (
+                 (FROM w EXCEPT FROM h) UNION ALL (FROM h EXCEPT FROM w)))
+        SELECT id, CASE WHEN id NOT IN (SELECT id FROM h) THEN 'added'
+                        WHEN id NOT IN (SELECT id FROM w) THEN 'removed'
                         ELSE 'changed' END AS kind
-        FROM differs ORDER BY id"""
-    with TemporaryDirectory() as scratch, duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit = '{DIFF_MB}MB'")
-        connection.execute(f"SET temp_directory = '{scratch}'")
+        FROM differs"""
+    slices = 1 + max(wanted.num_rows, have.num_rows) // SLICE
+    with duckdb.connect() as connection:
         connection.register("wanted", wanted)
         connection.register("have", have)
-        rows = connection.execute(query).fetchall()
+        parts = [
+            connection.execute(query, {"slices": slices, "slice": each}).to_arrow_table()
+            for each in range(slices)
+        ]
+    found = pa.concat_tables(parts).sort_by("id")
     kinds = ("added", "changed", "removed")
-    return Plan(*(tuple(key for key, kind in rows if kind == each) for each in kinds))
+    return Plan(*(tuple(_of_kind(found, kind)) for kind in kinds))
+
+
+def _of_kind(found: pa.Table, kind: str) -> list[str]:
+    ids: list[str] = found.filter(pc.field("kind") == kind).column("id").to_pylist()
+    return ids
 
 
 def waves(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from resources.events import Batch
 from resources.events.notices import Lake
+from resources.settings import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,8 @@ def _client(url: str) -> Any:
     host = parts.hostname or ""
     named = host.split(".")[1] if host.startswith("sqs.") else None
     region = named or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise ValueError(f"LAKELOOM_EVENTS={redacted(url)!r} names no region: set AWS_REGION")
     return boto3.session.Session().client(
         "sqs",
         region_name=region,
@@ -112,4 +115,4 @@ def _queue_url(client: Any, url: str) -> str:
     try:
         return str(client.get_queue_url(QueueName=name)["QueueUrl"])
     except client.exceptions.QueueDoesNotExist:
-        raise ValueError(f"LAKELOOM_EVENTS={url!r}: there is no such queue") from None
+        raise ValueError(f"LAKELOOM_EVENTS={redacted(url)!r}: there is no such queue") from None

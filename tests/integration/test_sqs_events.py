@@ -138,6 +138,15 @@ def test_a_queue_that_is_not_there_names_the_variable_on_the_moto_emulator(
         emulator.events("sqs://nowhere")
 
 
+def test_a_queue_without_a_region_names_the_variable(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(ValueError, match="set AWS_REGION"):
+        emulator.events(f"sqs://{emulator.queue}")
+
+
 def test_messages_stay_until_they_are_acknowledged_on_the_moto_emulator(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

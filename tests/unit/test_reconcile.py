@@ -1,6 +1,7 @@
 """The diff, the waves and what is written of them."""
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +45,14 @@ def test_waves_hold_every_id_once_within_capacity(weights: dict[str, int], capac
         assert len(wave) == 1 or sum(weights[item] for item in wave) <= capacity
     buckets = [len(item) for wave in found for item in wave]
     assert buckets == sorted(buckets)
+
+
+def test_a_diff_in_slices_is_the_diff(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"id{number:03d}" for number in range(100)]
+    values = ["new" if name.endswith("7") else "same" for name in names]
+    wanted = fingerprints(names[10:], values[10:])
+    have = fingerprints(names[:90], ["same"] * 90)
+    whole = diff(wanted, have)
+    assert (len(whole.added), len(whole.changed), len(whole.removed)) == (10, 8, 10)
+    monkeypatch.setattr("platform_assets.reconcile.SLICE", 7)
+    assert diff(wanted, have) == whole
