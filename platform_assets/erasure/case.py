@@ -50,8 +50,6 @@ class Case:
     checkpoints: tuple[Trained, ...] = ()
     judged: dict[str, int] = field(default_factory=dict)
     """Uploaded judgement file -> lines that name the document."""
-    forgotten: tuple[str, ...] = ()
-    """Provenance records whose rows went with it."""
     removed: dict[str, int] = field(default_factory=dict)
     cleaned: tuple[str, ...] = ()
     """Caches and logs that were removed, or rewritten, because the search found it there."""

@@ -192,6 +192,11 @@ def test_other_corpora_keep_what_they_had(erased: Erased) -> None:
     for corpus in (OTHER, CORPUS):
         answer = trace(state, corpus)
         assert answer["ok"], [link for link in answer["links"] if not link["ok"]]
+    forgotten = {link["asset"] for link in answer["links"] if link["why"].startswith("forgotten")}
+    assert "training_pairs" in forgotten
+    assert forgotten.isdisjoint({"published_index", "vector_index", "embeddings"})
+    pinned = erased.platform.materialize(CORPUS, select="key:table_maintenance")
+    assert not any(row["failed"] or row["warnings"] for row in pinned.values())
     erased.platform.materialize(OTHER, encoders=BOTH)
     assert erased.platform.calls.none()
 
