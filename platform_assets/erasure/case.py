@@ -79,9 +79,14 @@ class Case:
         return Passages.from_json(lake.get(_passages_key(self.key)))
 
     def close(self, lake: ObjectStore) -> "Case":
-        """Keep it as proven, and nothing any more of what the text was."""
+        """Keep it as proven, and nothing any more of what the text was.
+
+        A beginning that was cut off may have left passages without a case.
+        """
         case = replace(self, state="proven").write(lake)
-        lake.purge(_passages_key(self.key))
+        for item in list(lake.objects(f"{PREFIX}/erasures/{self.corpus}/")):
+            if item.key.endswith(_passages_key(f"-{self.documents[0]}.json")):
+                lake.purge(item.key)
         return case
 
 

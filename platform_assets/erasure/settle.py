@@ -27,7 +27,7 @@ from platform_assets.maintenance.pins import pins
 from platform_assets.maintenance.tables import ALL_TABLES
 from platform_assets.provenance import PREFIX, Ledger
 from platform_assets.queries.pairs import shows_erased
-from platform_assets.vector_indexes.publish import drop_outdated
+from platform_assets.vector_indexes.publish import drop_outdated, is_outdated
 from resources.object_store import ObjectStore
 from resources.settings import Settings
 from resources.vector_store import VectorStore
@@ -36,7 +36,7 @@ from resources.warehouse import TableSpec, Warehouse
 _SOON = datetime.max.replace(tzinfo=UTC)
 """Older than this is everything: no snapshot is too young to go."""
 _COMMIT_TIME = timedelta(hours=1)
-"""What a run may take from writing a file to its commit."""
+"""What a run may take from writing a file to its commit; spared while others are under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,7 @@ def still_there(case: Case, ground: Ground) -> list[str]:
     if shows_erased(ground.lake, ground.warehouse, case.corpus):
         why.append("training_pairs still shows it")
     served = ground.vectors.served(case.corpus)
-    current = generation(ground.lake, case.corpus)
-    if served and not served.collection.endswith(f".{current}"):
+    if served and is_outdated(served.collection, generation(ground.lake, case.corpus)):
         why.append("the index that is served was built before the erasure")
     return why
 
@@ -114,22 +113,19 @@ def _past_removed(case: Case, ground: Ground) -> Case:
     own = forget_past(case.corpus, ledger, ground.vectors)
     kept = pins(ledger, ground.vectors)
     removed = {"collections": len(dropped), "snapshots": 0, "files": 0, "bytes": 0}
+    before = _SOON if ground.alone else datetime.now(UTC) - _COMMIT_TIME
     for table in ALL_TABLES.values():
         mine, scope = own.get(table.name, frozenset()), {"corpus": case.corpus}
         for done in (
-            ground.warehouse.expire(table, kept.of(table.name), _SOON),
+            ground.warehouse.expire(table, kept.of(table.name), before),
             ground.warehouse.forget(table, scope, mine),
-            ground.warehouse.remove_orphans(table, _SOON if ground.alone else _idle()),
+            ground.warehouse.remove_orphans(table, before),
         ):
             for name in ("snapshots", "files", "bytes"):
                 removed[name] += getattr(done, name)
     removed["versions"] = ground.lake.forget_past(f"{PREFIX}/")
     total = {name: count + case.removed.get(name, 0) for name, count in removed.items()}
     return replace(case, removed=total).write(ground.lake)
-
-
-def _idle() -> datetime:
-    return datetime.now(UTC) - _COMMIT_TIME
 
 
 def _search(ground: Ground, sought: Sought) -> Iterator[Searched]:
