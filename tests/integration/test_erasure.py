@@ -297,6 +297,9 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next(
     platform.materialize(CORPUS, select=f"{select} or key:erasures")
     assert len(platform.rows(DOCUMENTS, corpus=CORPUS)) == 1
     assert holders(state.settings.home, [MARK]) == {}
+    platform.write(CORPUS, "never-materialised.md", secret(SENTENCE).replace("Tuesday", "Friday"))
+    assert run("erase", CORPUS, "never-materialised.md") == 0
+    assert holders(state.settings.home, [MARK]) == {}
     platform.write(CORPUS, "tides.md", secret(SENTENCE).replace("Tuesday", "Monday"))
     platform.materialize(CORPUS, select=select)
     with monkeypatch.context() as cut:
