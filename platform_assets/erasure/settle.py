@@ -6,6 +6,7 @@ Not here: noting the document (begin.py), the search itself (search.py).
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -136,8 +137,7 @@ def _search(ground: Ground, sought: Sought) -> Iterator[Searched]:
             continue  # it is searched with the folder that it lies in
         yield search_folder(name, path, sought)
     if "lake" not in folders:
-        objects = ((item.key, ground.lake.get(item.key)) for item in ground.lake.objects())
-        yield search_contents("lake", objects, sought)
+        yield search_contents("lake", _objects(ground.lake), sought)
     elsewhere = [
         table
         for table in ALL_TABLES.values()
@@ -147,6 +147,12 @@ def _search(ground: Ground, sought: Sought) -> Iterator[Searched]:
         files = (file for table in elsewhere for file in ground.warehouse.files(table))
         yield search_contents("tables", files, sought)
     yield search_collections("vectors, as read", ground.vectors, sought)
+
+
+def _objects(lake: ObjectStore) -> Iterator[tuple[str, bytes]]:
+    for item in lake.objects():
+        with suppress(FileNotFoundError):  # of a run that is under way
+            yield item.key, lake.get(item.key)
 
 
 def _not_searched(case: Case, settings: Settings) -> Iterator[str]:
