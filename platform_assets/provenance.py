@@ -128,6 +128,16 @@ class Ledger:
                 pending += [link.record for link in found[record_id].upstream.values()]
         return found
 
+    def forget(self, record_ids: Iterable[str]) -> None:
+        """Note that what some records describe was removed on purpose; the records stay."""
+        for record_id in record_ids:
+            self._lake.put(f"{PREFIX}/forgotten/{record_id}", b"erased")
+
+    def forgotten(self) -> frozenset[str]:
+        """Ids of the records that `forget` was called with."""
+        prefix = f"{PREFIX}/forgotten/"
+        return frozenset(item.key.removeprefix(prefix) for item in self._lake.objects(prefix))
+
     def get(self, record_id: str) -> Record:
         """A record by its id.
 

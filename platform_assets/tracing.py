@@ -15,8 +15,6 @@ from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.embeddings.table import EMBEDDINGS
-from platform_assets.erasure.case import cases
-from platform_assets.erasure.tombstones import erased_corpora
 from platform_assets.evaluation.table import EVALUATION
 from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger, Link, Record, sha256_text
@@ -99,9 +97,7 @@ class Tracer:
     @cached_property
     def _forgotten(self) -> frozenset[str]:
         """Records that an erasure made unreadable on purpose, such as an old training's."""
-        lake = self.lake
-        found = (case for corpus in erased_corpora(lake) for case in cases(lake, corpus))
-        return frozenset(record for case in found for record in case.forgotten)
+        return Ledger(self.lake).forgotten()
 
     def _verified(self, record: Record, link: Link) -> TracedLink:
         if record.record_id in self._forgotten:

@@ -69,11 +69,13 @@ def _holders(corpus: str, doc_id: str, lake: ObjectStore, warehouse: Warehouse) 
     mine = {
         Holder(**row) for row in warehouse.history(RAW_OBJECTS, scope, names, [doc_id]).to_pylist()
     }
-    if not mine:
-        objects = listing(lake, corpus).select(["doc_id", "key", "size"]).to_batches()
-        listed = (row for batch in objects for row in batch.to_pylist())
-        found = [row for row in listed if row["doc_id"] == doc_id]
-        mine = {Holder(**row, sha256=lake.sha256(f"{corpus}/{row['key']}")) for row in found}
+    if not mine:  # it was uploaded, and never materialised
+        listed = listing(lake, corpus)
+        found = listed.filter(pc.equal(listed.column("doc_id"), doc_id)).to_pylist()
+        mine = {
+            Holder(doc_id, row["key"], lake.sha256(f"{corpus}/{row['key']}"), row["size"])
+            for row in found
+        }
     contents = {holder.sha256 for holder in mine}
     rows = warehouse.scan(RAW_OBJECTS, scope, names).to_pylist()
     others = (Holder(**row) for row in rows if row["doc_id"] != doc_id)

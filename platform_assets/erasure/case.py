@@ -50,8 +50,6 @@ class Case:
     checkpoints: tuple[Trained, ...] = ()
     judged: dict[str, int] = field(default_factory=dict)
     """Uploaded judgement file -> lines that name the document."""
-    forgotten: tuple[str, ...] = ()
-    """Provenance records whose rows went with it."""
     removed: dict[str, int] = field(default_factory=dict)
     cleaned: tuple[str, ...] = ()
     """Caches and logs that were removed, or rewritten, because the search found it there."""
@@ -81,9 +79,14 @@ class Case:
         return Passages.from_json(lake.get(_passages_key(self.key)))
 
     def close(self, lake: ObjectStore) -> "Case":
-        """Keep it as proven, and nothing any more of what the text was."""
+        """Keep it as proven, and nothing any more of what the text was.
+
+        A beginning that was cut off may have left passages without a case.
+        """
         case = replace(self, state="proven").write(lake)
-        lake.purge(_passages_key(self.key))
+        for item in list(lake.objects(f"{PREFIX}/erasures/{self.corpus}/")):
+            if item.key.endswith(_passages_key(f"-{self.documents[0]}.json")):
+                lake.purge(item.key)
         return case
 
 

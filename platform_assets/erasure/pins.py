@@ -1,12 +1,11 @@
 """What an erasure leaves of a corpus's past: nothing but what was made last.
 
-Here: which records of a corpus still count after an erasure, which are forgotten with it, and the
-snapshots that stay. A pin of another corpus stays; it keeps nothing of this one.
+Here: which records of a corpus still count after an erasure, and forgetting the others, which then
+pin nothing. A pin of another corpus stays; it keeps nothing of this one.
 Not here: pins in general (platform_assets/maintenance/pins.py).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.maintenance.pins import named_snapshots, served_ids
@@ -17,29 +16,19 @@ OF_NO_CORPUS = ("checkpoints", "promoted_encoder", "table_maintenance")
 """Assets whose partitions are encoders or tables."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What stays."""
+def forget_past(corpus: str, ledger: Ledger, vectors: VectorStore) -> Mapping[str, frozenset[str]]:
+    """Make the ledger forget what of the corpus was not made last; returns what was.
 
-    own: Mapping[str, frozenset[str]]
-    """Table -> snapshots that the corpus was last made from, which hold nothing erased."""
-    all: Mapping[str, frozenset[str]]
-    """Table -> those and the snapshots that other corpora pin."""
-    forgotten: tuple[str, ...]
-    """Ids of the corpus's records whose rows go."""
+    To be called when the corpus was carried through without the document.
 
-
-def left_after(corpus: str, ledger: Ledger, vectors: VectorStore) -> Left:
-    """What stays when the corpus was carried through without the document."""
+    Returns:
+        Table -> snapshots that the corpus was last made from, which hold nothing erased.
+    """
     own = _last_made(corpus, ledger)
     everything = ledger.chain([*ledger.latest_ids(), *served_ids(ledger, vectors)])
-    forgotten = {
-        record_id
-        for record_id, record in everything.items()
-        if is_of(record, corpus) and record_id not in own
-    }
-    rest = [record for record_id, record in everything.items() if record_id not in forgotten]
-    return Left(_by_table(own.values()), _by_table(rest), tuple(sorted(forgotten)))
+    of_corpus = {key for key, record in everything.items() if is_of(record, corpus)}
+    ledger.forget(sorted(of_corpus - own.keys()))
+    return _by_table(own.values())
 
 
 def is_of(record: Record, corpus: str) -> bool:

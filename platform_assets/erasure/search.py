@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 from platform_assets.erasure.forms import HEAD, decoded, form_of
 from platform_assets.erasure.passages import WINDOW, Passages
-from resources.object_store import ObjectStore
 from resources.vector_store import Collection as Points
 from resources.vector_store import VectorStore
 
@@ -71,14 +70,11 @@ def search_folder(place: str, root: Path, sought: Sought) -> Searched:
     return done
 
 
-def search_objects(place: str, lake: ObjectStore, sought: Sought) -> Searched:
-    """Search every object of a bucket."""
+def search_contents(place: str, contents: Iterable[tuple[str, bytes]], sought: Sought) -> Searched:
+    """Search what is not on this machine: (name, bytes) of every object or file."""
     done = Searched(place)
-    for item in lake.objects():
-        try:
-            _search_file(done, item.key, io.BytesIO(lake.get(item.key)), sought)
-        except FileNotFoundError:
-            continue
+    for name, data in contents:
+        _search_file(done, name, io.BytesIO(data), sought)
     return done
 
 

@@ -5,7 +5,8 @@ searched, what can be cleaned is cleaned, and the case is written.
 Not here: noting the document (begin.py), the search itself (search.py).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,20 +14,21 @@ from pathlib import Path
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.erasure.case import Case, now
 from platform_assets.erasure.cleaning import Cleaner
-from platform_assets.erasure.pins import left_after
+from platform_assets.erasure.pins import forget_past
 from platform_assets.erasure.search import (
     Find,
     Searched,
     Sought,
     search_collections,
+    search_contents,
     search_folder,
-    search_objects,
 )
 from platform_assets.erasure.tombstones import generation
+from platform_assets.maintenance.pins import pins
 from platform_assets.maintenance.tables import ALL_TABLES
 from platform_assets.provenance import PREFIX, Ledger
 from platform_assets.queries.pairs import shows_erased
-from platform_assets.vector_indexes.publish import drop_outdated
+from platform_assets.vector_indexes.publish import drop_outdated, is_outdated
 from resources.object_store import ObjectStore
 from resources.settings import Settings
 from resources.vector_store import VectorStore
@@ -35,7 +37,7 @@ from resources.warehouse import TableSpec, Warehouse
 _SOON = datetime.max.replace(tzinfo=UTC)
 """Older than this is everything: no snapshot is too young to go."""
 _COMMIT_TIME = timedelta(hours=1)
-"""What a run may take from writing a file to its commit."""
+"""What a run may take from writing a file to its commit; spared while others are under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,7 @@ def still_there(case: Case, ground: Ground) -> list[str]:
     if shows_erased(ground.lake, ground.warehouse, case.corpus):
         why.append("training_pairs still shows it")
     served = ground.vectors.served(case.corpus)
-    current = generation(ground.lake, case.corpus)
-    if served and not served.collection.endswith(f".{current}"):
+    if served and is_outdated(served.collection, generation(ground.lake, case.corpus)):
         why.append("the index that is served was built before the erasure")
     return why
 
@@ -100,7 +101,7 @@ def settle(case: Case, ground: Ground) -> Case:
         cleaned=tuple(sorted({*case.cleaned, *(_shown(ground, path) for path in cleaned)})),
         searched=tuple(_figures(place) for place in searched),
         found=tuple(_shown_find(ground, find) for find in found),
-        not_searched=tuple(_elsewhere(ground.settings)),
+        not_searched=tuple(_not_searched(case, ground.settings)),
     )
     return case.write(ground.lake) if found else case.close(ground.lake)
 
@@ -109,25 +110,23 @@ def _past_removed(case: Case, ground: Ground) -> Case:
     """Drop collections of earlier generations, expire snapshots, delete files and versions."""
     current = generation(ground.lake, case.corpus)
     dropped = drop_outdated(case.corpus, ground.vectors, current)
-    left = left_after(case.corpus, Ledger(ground.lake), ground.vectors)
+    ledger = Ledger(ground.lake)
+    own = forget_past(case.corpus, ledger, ground.vectors)
+    kept = pins(ledger, ground.vectors)
     removed = {"collections": len(dropped), "snapshots": 0, "files": 0, "bytes": 0}
+    before = _SOON if ground.alone else datetime.now(UTC) - _COMMIT_TIME
     for table in ALL_TABLES.values():
-        keep, own = (each.get(table.name, frozenset()) for each in (left.all, left.own))
+        mine, scope = own.get(table.name, frozenset()), {"corpus": case.corpus}
         for done in (
-            ground.warehouse.expire(table, keep, _SOON),
-            ground.warehouse.forget(table, {"corpus": case.corpus}, own),
-            ground.warehouse.remove_orphans(table, _SOON if ground.alone else _idle()),
+            ground.warehouse.expire(table, kept.of(table.name), before),
+            ground.warehouse.forget(table, scope, mine),
+            ground.warehouse.remove_orphans(table, before),
         ):
             for name in ("snapshots", "files", "bytes"):
                 removed[name] += getattr(done, name)
     removed["versions"] = ground.lake.forget_past(f"{PREFIX}/")
     total = {name: count + case.removed.get(name, 0) for name, count in removed.items()}
-    forgotten = tuple(sorted({*case.forgotten, *left.forgotten}))
-    return replace(case, removed=total, forgotten=forgotten).write(ground.lake)
-
-
-def _idle() -> datetime:
-    return datetime.now(UTC) - _COMMIT_TIME
+    return replace(case, removed=total).write(ground.lake)
 
 
 def _search(ground: Ground, sought: Sought) -> Iterator[Searched]:
@@ -138,16 +137,31 @@ def _search(ground: Ground, sought: Sought) -> Iterator[Searched]:
             continue  # it is searched with the folder that it lies in
         yield search_folder(name, path, sought)
     if "lake" not in folders:
-        yield search_objects("lake", ground.lake, sought)
+        yield search_contents("lake", _objects(ground.lake), sought)
+    elsewhere = [
+        table
+        for table in ALL_TABLES.values()
+        if not ground.warehouse.location(table).startswith(ground.settings.lake.rstrip("/"))
+    ]
+    if elsewhere:
+        files = (file for table in elsewhere for file in ground.warehouse.files(table))
+        yield search_contents("tables", files, sought)
     yield search_collections("vectors, as read", ground.vectors, sought)
 
 
-def _elsewhere(settings: Settings) -> Iterable[str]:
-    """Layers on servers, whose own files cannot be read from here."""
+def _objects(lake: ObjectStore) -> Iterator[tuple[str, bytes]]:
+    for item in lake.objects():
+        with suppress(FileNotFoundError):  # of a run that is under way
+            yield item.key, lake.get(item.key)
+
+
+def _not_searched(case: Case, settings: Settings) -> Iterator[str]:
+    if not case.passages:
+        yield "text: it has no passage of its own, only whole files were compared with its bytes"
     here = settings.local_places()
-    return (
-        f"{layer} on a server" for layer in ("catalog", "vectors", "tracking") if layer not in here
-    )
+    for layer in ("catalog", "vectors", "tracking"):
+        if layer not in here:
+            yield f"{layer}: it is on a server, whose own files cannot be read from here"
 
 
 def _cleaner(ground: Ground, sought: Sought) -> Cleaner:

@@ -46,7 +46,7 @@ def pins(ledger: Ledger, vectors: VectorStore) -> Pins:
 
 
 def pinned_by(ledger: Ledger, record_ids: Iterable[str]) -> Pins:
-    """Like `pins`, of some records."""
+    """Like `pins`, of some records; those that an erasure made the ledger forget pin nothing."""
     try:
         records = ledger.chain(record_ids)
     except (FileNotFoundError, ValueError) as error:
@@ -54,6 +54,7 @@ def pinned_by(ledger: Ledger, record_ids: Iterable[str]) -> Pins:
             f"the chain of provenance records is broken, so what it pins is unknown: {error}; "
             "`lakeloom trace CORPUS` names the link"
         ) from error
+    records = {key: records[key] for key in records.keys() - ledger.forgotten()}
     snapshots: dict[str, set[str]] = {}
     for table, snapshot in (
         found for record in records.values() for found in named_snapshots(record)

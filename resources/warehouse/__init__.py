@@ -248,6 +248,14 @@ class Warehouse(Protocol):
         """
         ...
 
+    def location(self, table: TableSpec) -> str:
+        """URL of the folder in which all files of the table lie."""
+        ...
+
+    def files(self, table: TableSpec) -> Iterator[tuple[str, bytes]]:
+        """Path and bytes of every file of the table, those that nothing refers to included."""
+        ...
+
     def footprint(self, table: TableSpec) -> Footprint:
         """What the table takes up now."""
         ...

@@ -169,6 +169,16 @@ class IcebergWarehouse:
 
         return forget(self._table(table), scope, keep)
 
+    def location(self, table: TableSpec) -> str:
+        """URL of the folder in which all files of the table lie."""
+        return self._table(table).location()
+
+    def files(self, table: TableSpec) -> Iterator[tuple[str, bytes]]:
+        """Path and bytes of every file of the table, those that nothing refers to included."""
+        from resources.warehouse.iceberg_maintenance import contents
+
+        return contents(self._table(table))
+
     def footprint(self, table: TableSpec) -> Footprint:
         """What the table takes up now."""
         from resources.warehouse.iceberg_maintenance import footprint

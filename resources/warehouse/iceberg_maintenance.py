@@ -86,6 +86,14 @@ def _drop_abandoned(iceberg: "Table", older_than: datetime) -> None:
             drop(iceberg, name)
 
 
+def contents(iceberg: "Table") -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of every file under the table's location."""
+    system = _files(iceberg)
+    for info in _listed(iceberg):
+        with system.open_input_file(info.path) as file:
+            yield info.path, file.read()
+
+
 def _superseded(iceberg: "Table") -> Iterator[tuple["Snapshot", int]]:
     """Snapshots that no branch or tag points at, each with when the next one was made, in ms."""
     heads = {ref.snapshot_id for ref in iceberg.metadata.refs.values()}

@@ -192,6 +192,11 @@ def test_other_corpora_keep_what_they_had(erased: Erased) -> None:
     for corpus in (OTHER, CORPUS):
         answer = trace(state, corpus)
         assert answer["ok"], [link for link in answer["links"] if not link["ok"]]
+    forgotten = {link["asset"] for link in answer["links"] if link["why"].startswith("forgotten")}
+    assert "training_pairs" in forgotten
+    assert forgotten.isdisjoint({"published_index", "vector_index", "embeddings"})
+    pinned = erased.platform.materialize(CORPUS, select="key:table_maintenance")
+    assert not any(row["failed"] or row["warnings"] for row in pinned.values())
     erased.platform.materialize(OTHER, encoders=BOTH)
     assert erased.platform.calls.none()
 
@@ -291,6 +296,9 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next(
     begin(CORPUS, document_id(CORPUS, KEY), "", state.lake, state.warehouse)
     platform.materialize(CORPUS, select=f"{select} or key:erasures")
     assert len(platform.rows(DOCUMENTS, corpus=CORPUS)) == 1
+    assert holders(state.settings.home, [MARK]) == {}
+    platform.write(CORPUS, "never-materialised.md", secret(SENTENCE).replace("Tuesday", "Friday"))
+    assert run("erase", CORPUS, "never-materialised.md") == 0
     assert holders(state.settings.home, [MARK]) == {}
     platform.write(CORPUS, "tides.md", secret(SENTENCE).replace("Tuesday", "Monday"))
     platform.materialize(CORPUS, select=select)

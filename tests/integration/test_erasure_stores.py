@@ -10,6 +10,9 @@ import pytest
 
 from platform_assets.cli import main
 from platform_assets.commands.trace import trace
+from platform_assets.documents.table import DOCUMENTS
+from platform_assets.erasure.case import cases
+from tests.catalogs import catalog_env
 from tests.every_byte import holders
 from tests.integration.test_erasure import CORPUS, KEY, MARK, OTHER, SENTENCE, letter, secret
 from tests.integration.test_maintenance_tables import Notes, local, rest, s3
@@ -75,6 +78,32 @@ def test_a_versioned_bucket_keeps_no_version(
     for corpus in (CORPUS, OTHER):
         assert trace(platform.state, corpus)["ok"]
     assert platform.search(CORPUS, "a note of whales")[0]["key"] == "whales.md"
+
+
+def test_tables_in_a_catalog_of_their_own_are_searched_too(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in catalog_env("rest", request).items():
+        monkeypatch.setenv(name, value)
+    platform = Platform(tmp_path / "home", monkeypatch)
+    state = platform.state
+    for key in ("first.md", "second.md"):
+        platform.write(CORPUS, key, secret(SENTENCE.replace("Tuesday", key)))
+    platform.materialize(CORPUS, select="+key:chunks")
+    with pytest.raises(SystemExit) as ended:
+        main(["erase", CORPUS, "first.md", "--json"])
+    assert ended.value.code == 0
+    (case,) = cases(state.lake, CORPUS)
+    places = {place["place"]: place for place in case.searched}
+    assert places["tables"]["items"] > 0
+    assert places["tables"]["decoded"] > 0
+    assert any(layer.startswith("catalog") for layer in case.not_searched)
+    texts = tmp_path / "tables"
+    for number, (_, data) in enumerate(state.warehouse.files(DOCUMENTS)):
+        texts.mkdir(exist_ok=True)
+        (texts / str(number)).write_bytes(data)
+    assert holders(texts, ["first.md"]) == {}
+    assert "parquet" in holders(texts, ["second.md"])
 
 
 @pytest.fixture(params=[local, s3, rest], ids=lambda made: made.__name__)
