@@ -17,7 +17,7 @@ def rollback(state: State, corpus: str, to: str | None = None) -> dict[str, Any]
 
     Raises:
         LookupError: no other index was served before, or the one asked for is not there.
-        ValueError: there is no such state.
+        UsageError: there is no such state.
     """
     served, target = state.vectors.served(corpus), state.vectors.previous(corpus)
     if to and to != PREVIOUS:

@@ -30,12 +30,12 @@ def published_state(ledger: Ledger, vectors: VectorStore, corpus: str, as_of: st
         as_of: `previous`, or a record's id or its first digits.
 
     Raises:
-        ValueError: there is no such state; names those there are.
+        UsageError: there is no such state; names those there are.
     """
     if as_of == PREVIOUS:
         if before := vectors.previous(corpus):
             return ledger.get(before.record)
-        raise ValueError(f"{corpus} has no earlier index")
+        raise UsageError(f"{corpus} has no earlier index")
     states = published_states(ledger, corpus)
     found = [record for key, record in states.items() if key.startswith(as_of)]
     if len(found) == 1 and len(as_of) >= SHORTEST:
