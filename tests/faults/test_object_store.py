@@ -3,6 +3,7 @@
 The server is real; a proxy before it gives the faults.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,25 @@ def test_a_share_of_spoilt_calls_changes_nothing_but_the_time(lake: Lake) -> Non
     assert trace(lake.platform.state, CORPUS)["ok"]
     assert lake.run(TO_SEARCH)["ok"]
     assert lake.platform.calls.none()
+
+
+def test_what_the_client_does_not_try_again_is_tried_again(lake: Lake, tmp_path: Path) -> None:
+    store, spoilt = lake.platform.state.lake, Counter[str]()
+
+    def first_of_each(method: str, path: str) -> str | None:
+        kind = "list" if "list-type" in path else "parts" if method == "POST" else ""
+        spoilt[kind] += 1
+        return {"list": "truncated", "parts": "reset"}.get(kind) if spoilt[kind] == 1 else None
+
+    lake.proxy.fault = first_of_each
+    assert {item.key for item in store.objects(CORPUS)} == {f"{CORPUS}/{n}.md" for n in range(4)}
+    spoilt.clear()
+    assert store.prefixes() == [CORPUS]
+    (tmp_path / "large").write_bytes(b"x" * 12_000_000)
+    store.put("large", tmp_path / "large")
+    assert store.head("large").size == 12_000_000
+    assert lake.proxy.calls["truncated"] == 2
+    assert lake.proxy.calls["reset"] == 1
 
 
 def test_a_large_file_of_a_table_is_written_and_read_through_spoilt_calls(lake: Lake) -> None:
