@@ -118,21 +118,23 @@ def _sql_catalog(url: str, settings: Settings) -> Any:
     from resources.warehouse.iceberg import IcebergWarehouse
     from resources.warehouse.sql_catalog import open_sql_catalog
 
-    return IcebergWarehouse(open_sql_catalog(url, f"{settings.lake}/_lakeloom/warehouse"))
+    catalog = open_sql_catalog(url, f"{settings.lake}/_lakeloom/warehouse")
+    return IcebergWarehouse(catalog, settings.home / "locks")
 
 
-def _rest_catalog(url: str, _: Settings) -> Any:
+def _rest_catalog(url: str, settings: Settings) -> Any:
     from resources.warehouse.iceberg import IcebergWarehouse
     from resources.warehouse.rest_catalog import open_rest_catalog
 
-    return IcebergWarehouse(open_rest_catalog(url))
+    return IcebergWarehouse(open_rest_catalog(url), settings.home / "locks")
 
 
 def _glue_catalog(url: str, settings: Settings) -> Any:
     from resources.warehouse.glue_catalog import open_glue_catalog
     from resources.warehouse.iceberg import IcebergWarehouse
 
-    return IcebergWarehouse(open_glue_catalog(url, f"{settings.lake}/_lakeloom/warehouse"))
+    catalog = open_glue_catalog(url, f"{settings.lake}/_lakeloom/warehouse")
+    return IcebergWarehouse(catalog, settings.home / "locks")
 
 
 def _qdrant_edge(url: str, _: Settings) -> Any:

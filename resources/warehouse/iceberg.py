@@ -5,13 +5,15 @@ Here: tables, scans and atomic replacement of groups of rows. Not here: what the
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from functools import partial, reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from resources.process_lock import alone
 from resources.warehouse import MAIN, Compacted, Footprint, Known, Removed, Scope, TableSpec
 from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, is_passing, patiently
 
@@ -39,10 +41,17 @@ PROPERTIES = {
 
 
 class IcebergWarehouse:
-    """Iceberg tables in one namespace of a catalog."""
+    """Iceberg tables in one namespace of a catalog.
 
-    def __init__(self, catalog: "Catalog") -> None:
+    Args:
+        catalog: Where they are named.
+        locks: Folder by which writers on this machine take turns; without it, and between
+            machines, whoever is second does its commit again, and a slow one may starve.
+    """
+
+    def __init__(self, catalog: "Catalog", locks: Path | None = None) -> None:
         self._catalog = catalog
+        self._locks = locks
 
     def snapshot(self, table: TableSpec, branch: str | None = None) -> str | None:
         """Id of the current snapshot of the table, or of a branch of it."""
@@ -95,7 +104,7 @@ class IcebergWarehouse:
         added = rows.select(table.schema.names).cast(table.schema)
         with clear_errors(self._catalog.properties):
             for attempt in _until_nobody_interferes():
-                with attempt:
+                with attempt, self._turn(table):
                     iceberg = begun(self._table(table), target)
                     unmoved = known is not None and known.snapshot == _head(iceberg, target)
                     present = groups.intersection(known.groups) if known and unmoved else groups
@@ -189,6 +198,9 @@ class IcebergWarehouse:
         """Work that commits, done again on what is there then if somebody else was first."""
         with clear_errors(self._catalog.properties):
             return _until_nobody_interferes()(lambda: work(self._table(table)))
+
+    def _turn(self, table: TableSpec) -> AbstractContextManager[None]:
+        return alone(self._locks / f"{table.name}.lock") if self._locks else nullcontext()
 
     def _table(self, table: TableSpec) -> "Table":
         from pyiceberg.exceptions import NoSuchTableError
