@@ -52,8 +52,8 @@ def by_events(home: Path) -> Iterator[tuple[Daemon, Tell]]:
 def measured(home: Path, daemon: Daemon, tell: Tell, uploads: int) -> list[tuple[float, float]]:
     """Seconds until noticed and until found, of each upload after the first."""
     lake, figures = Lake(home), []
-    instance = open_instance(lake.state.settings)
     daemon.until("the webserver", daemon.answers)
+    instance = open_instance(lake.state.settings)  # not before: two cannot create its database
     for number in range(uploads + 1):
         key = f"note{number}.md"
         dropped = time.time()
