@@ -30,7 +30,7 @@ Tell = Callable[[str], None]
 @contextmanager
 def by_polling(home: Path) -> Iterator[tuple[Daemon, Tell]]:
     """A daemon that polls as it does by default; nobody tells it anything."""
-    with Daemon(home, LAKELOOM_POLL_SECONDS="") as daemon:
+    with Daemon(home, LAKELOOM_POLL_SECONDS="30") as daemon:
         yield daemon, lambda _: None
 
 
