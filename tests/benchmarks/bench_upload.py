@@ -30,7 +30,7 @@ Tell = Callable[[str], None]
 @contextmanager
 def by_polling(home: Path) -> Iterator[tuple[Daemon, Tell]]:
     """A daemon that polls as it does by default; nobody tells it anything."""
-    with Daemon(home, LAKELOOM_POLL_SECONDS="") as daemon:
+    with Daemon(home, LAKELOOM_POLL_SECONDS="30") as daemon:
         yield daemon, lambda _: None
 
 
@@ -52,8 +52,8 @@ def by_events(home: Path) -> Iterator[tuple[Daemon, Tell]]:
 def measured(home: Path, daemon: Daemon, tell: Tell, uploads: int) -> list[tuple[float, float]]:
     """Seconds until noticed and until found, of each upload after the first."""
     lake, figures = Lake(home), []
-    instance = open_instance(lake.state.settings)
     daemon.until("the webserver", daemon.answers)
+    instance = open_instance(lake.state.settings)  # not before: two cannot create its database
     for number in range(uploads + 1):
         key = f"note{number}.md"
         dropped = time.time()
