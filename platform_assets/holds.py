@@ -33,7 +33,8 @@ def hold(
         yield
     finally:
         mine = [key for key, value in storage.get_cursor_values(keys).items() if value == mark]
-        storage.set_cursor_values(dict.fromkeys(mine, ""))
+        if mine:  # another command may hold them by now
+            storage.set_cursor_values(dict.fromkeys(mine, ""))
 
 
 def held(instance: dg.DagsterInstance, corpora: Iterable[str]) -> set[str]:

@@ -26,6 +26,16 @@ def test_a_command_holds_its_corpora_until_it_ends() -> None:
         assert held(instance, ["birds", "fish"]) == set()
 
 
+def test_a_command_leaves_the_mark_of_another(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SAY_TAG]
+    mark = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        storage = instance.daemon_cursor_storage
+        with hold(instance, ["birds"], told):
+            storage.set_cursor_values({f"{KEY}birds": mark})
+        assert storage.get_cursor_values({f"{KEY}birds"}) == {f"{KEY}birds": mark}
+
+
 def test_a_command_that_was_killed_holds_nothing() -> None:
     command = [sys.executable, "-c", SAY_TAG]
     mark = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
