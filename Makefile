@@ -52,7 +52,7 @@ test-stores: $(VENV)/.dev build/azurite ## The object-store tests, also on emula
 
 .PHONY: test-durability
 test-durability: $(VENV)/.dev ## The pipeline on erasure-coded storage that loses a server
-	@$(BIN)/python -m pytest -q tests/integration/test_object_store_durability.py
+	@LAKELOOM_TEST_DURABILITY=1 $(BIN)/python -m pytest -q tests/integration/test_object_store_durability.py
 
 build/azurite:
 	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0

@@ -1,11 +1,13 @@
-"""Corpora that a command works on: the daemon starts nothing on them until it has ended.
+"""Corpora that a command works on: the daemon requests nothing on them until it has ended.
 
 A command runs the graph in several runs, between which its corpora would look idle. Its mark lies
-in Dagster's own key-value storage, which the command line, the UI and the daemon share.
+in Dagster's own key-value storage, which the command line, the UI and the daemon share. A run that
+was in the queue before may still start; writers are safe from each other.
 Here: the mark, and waiting for what the daemon has begun. Not here: who looks at it
 (sensors/listings.py, automation.py).
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,28 +28,39 @@ def hold(
     """Hold corpora in the block, which begins once no run works on them any more."""
     keys = {f"{KEY}{corpus}" for corpus in corpora}
     mark = process_tag()[TAG]
-    storage = instance.daemon_cursor_storage
-    storage.set_cursor_values(dict.fromkeys(keys, mark))
+    _rewrite(instance, keys, lambda marks: [*marks, mark])
     try:
         _wait(instance, set(corpora), show)
         yield
     finally:
-        mine = [key for key, value in storage.get_cursor_values(keys).items() if value == mark]
-        if mine:  # another command may hold them by now
-            storage.set_cursor_values(dict.fromkeys(mine, ""))
+        _rewrite(instance, keys, lambda marks: [each for each in marks if each != mark])
 
 
 def held(instance: dg.DagsterInstance, corpora: Iterable[str]) -> set[str]:
     """Those of some corpora that a living command holds."""
-    keys = {f"{KEY}{corpus}" for corpus in corpora}
-    marks = instance.daemon_cursor_storage.get_cursor_values(keys) if keys else {}
-    return {key.removeprefix(KEY) for key, mark in marks.items() if mark and not is_dead(mark)}
+    marks = _marks(instance, {f"{KEY}{corpus}" for corpus in corpora})
+    return {key.removeprefix(KEY) for key, living in marks.items() if living}
 
 
 def corpora_of(run: dg.DagsterRun) -> set[str]:
     """The corpus a run writes, by itself or together with an encoder."""
     partition = run.tags.get("dagster/partition") or ""
     return {partition.split("|")[0]} - {""}
+
+
+def _marks(instance: dg.DagsterInstance, keys: set[str]) -> dict[str, list[str]]:
+    """Marks of living commands by key; several may hold one corpus."""
+    values = instance.daemon_cursor_storage.get_cursor_values(keys) if keys else {}
+    found = {key: json.loads(values.get(key) or "[]") for key in keys}
+    return {key: [mark for mark in marks if not is_dead(mark)] for key, marks in found.items()}
+
+
+def _rewrite(
+    instance: dg.DagsterInstance, keys: set[str], change: Callable[[list[str]], list[str]]
+) -> None:
+    marks = {key: json.dumps(change(held)) for key, held in _marks(instance, keys).items()}
+    if marks:
+        instance.daemon_cursor_storage.set_cursor_values(marks)
 
 
 def _wait(instance: dg.DagsterInstance, corpora: set[str], show: Callable[[str], None]) -> None:

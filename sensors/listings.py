@@ -99,4 +99,6 @@ def _done(instance: dg.DagsterInstance, corpus: str, digest: str) -> bool:
         "dagster/sensor_name": ["bucket_uploads", "bucket_events"],
     }
     last = instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
-    return bool(last) and last[0].tags.get(LISTING_TAG) == digest
+    if not last or last[0].status == dg.DagsterRunStatus.FAILURE:
+        return False
+    return last[0].tags.get(LISTING_TAG) == digest

@@ -25,20 +25,23 @@ def check(state: State, show: Callable[[str], None]) -> dict[str, Any]:
     )
     if fault := run_fault(result):
         raise RuntimeError(fault)
-    checks = [_plain(found) for found in result.get_asset_check_evaluations()]
-    checks += _broken(defs, result)
+    evaluated = result.get_asset_check_evaluations()
+    checks = [_plain(found) for found in evaluated]
+    checks += _broken(defs, result, {found.asset_check_key for found in evaluated})
     failed = any(not found["passed"] and found["severity"] == "ERROR" for found in checks)
     return {"ok": result.success and not failed, "checks": checks}
 
 
-def _broken(defs: dg.Definitions, result: dg.ExecuteInProcessResult) -> Iterator[dict[str, Any]]:
-    """Checks that ended with an exception instead of a verdict."""
+def _broken(
+    defs: dg.Definitions, result: dg.ExecuteInProcessResult, evaluated: set[dg.AssetCheckKey]
+) -> Iterator[dict[str, Any]]:
+    """Checks that ended with an exception instead of a verdict; blocking ones raise after it."""
     raised = {
         event.step_key: failure_of(event) for event in result.all_events if event.is_step_failure
     }
     for checks in defs.asset_checks or ():
         for key in checks.check_keys:
-            if checks.op.name in raised:
+            if checks.op.name in raised and key not in evaluated:
                 yield {
                     "asset": key.asset_key.to_user_string(),
                     "check": key.name,

@@ -9,7 +9,7 @@ from platform_assets.commands.materialize import Request, materialize
 from platform_assets.commands.state import State
 from platform_assets.erasure import tombstones
 from platform_assets.erasure.assets import HOLDERS
-from platform_assets.erasure.begin import begin
+from platform_assets.erasure.begin import NoSuchDocumentError, begin
 from platform_assets.erasure.case import read_case
 from platform_assets.raw_objects.table import document_id
 
@@ -38,7 +38,7 @@ def erase(
     doc_id = document_id(corpus, key)
     try:
         case = begin(corpus, doc_id, reason, state.lake, state.warehouse)
-    except LookupError:
+    except NoSuchDocumentError:
         raise LookupError(f"corpus {corpus} has no document {key!r}") from None
     made = [
         name for name in load_recipes() if state.ledger.latest("embeddings", f"{corpus}|{name}")

@@ -39,6 +39,10 @@ class Holder:
     size: int
 
 
+class NoSuchDocumentError(LookupError):
+    """There is nothing to erase."""
+
+
 def begin(corpus: str, doc_id: str, reason: str, lake: ObjectStore, warehouse: Warehouse) -> Case:
     """Mark a document and every other of the same bytes in its corpus, and remove their objects.
 
@@ -46,14 +50,14 @@ def begin(corpus: str, doc_id: str, reason: str, lake: ObjectStore, warehouse: W
     is, unless the document has come back.
 
     Raises:
-        LookupError: the corpus has no such document.
+        NoSuchDocumentError: the corpus has no such document.
     """
     mine = [case for case in cases(lake, corpus) if doc_id in case.documents]
     there = _holders(corpus, doc_id, lake, warehouse)
     case = mine[-1] if mine else None
     if case is None or (case.state == "proven" and there):
         if not there:
-            raise LookupError(f"corpus {corpus} has no document with the id {doc_id}")
+            raise NoSuchDocumentError(f"corpus {corpus} has no document with the id {doc_id}")
         case = _noted(corpus, there, reason, lake, warehouse)
     for document in case.documents:
         for sha256 in case.contents:
@@ -64,7 +68,11 @@ def begin(corpus: str, doc_id: str, reason: str, lake: ObjectStore, warehouse: W
 
 
 def _holders(corpus: str, doc_id: str, lake: ObjectStore, warehouse: Warehouse) -> list[Holder]:
-    """Every content the document ever had, and the other objects that hold one of these now."""
+    """Every content the document ever had, and the other objects that hold one of these now.
+
+    What the manifest says of the others may be outdated, and an object that was overwritten since
+    holds something else: so their bytes are looked at.
+    """
     scope, names = {"corpus": corpus}, ["doc_id", "key", "sha256", "size"]
     mine = {
         Holder(**row) for row in warehouse.history(RAW_OBJECTS, scope, names, [doc_id]).to_pylist()
@@ -79,7 +87,14 @@ def _holders(corpus: str, doc_id: str, lake: ObjectStore, warehouse: Warehouse) 
     contents = {holder.sha256 for holder in mine}
     rows = warehouse.scan(RAW_OBJECTS, scope, names).to_pylist()
     others = (Holder(**row) for row in rows if row["doc_id"] != doc_id)
-    return [*mine, *(holder for holder in others if holder.sha256 in contents)]
+    same = (holder for holder in others if holder.sha256 in contents)
+    return [*mine, *(holder for holder in same if _holds(lake, corpus, holder))]
+
+
+def _holds(lake: ObjectStore, corpus: str, holder: Holder) -> bool:
+    with suppress(FileNotFoundError):
+        return lake.sha256(f"{corpus}/{holder.key}") == holder.sha256
+    return False
 
 
 def _noted(
@@ -168,7 +183,7 @@ def _shown(warehouse: Warehouse, pairs: Record, keys: set[str]) -> bool | None:
     columns = ["positive_key", "negative_keys"]
     try:
         rows = warehouse.scan(TRAINING_PAIRS, scope, columns, snapshot=pairs.snapshot)
-    except (ValueError, FileNotFoundError):
+    except (ValueError, FileNotFoundError, LookupError):
         return None
     shown: set[str] = set(rows.column("positive_key").to_pylist())
     shown.update(pc.list_flatten(rows.column("negative_keys")).to_pylist())

@@ -1,7 +1,7 @@
 """Tombstones: documents that were erased, and must not come back until somebody lifts that.
 
 Here: the marks in the lake, by document id and by digest of the bytes, never by key or text.
-Not here: the erasure itself (carry_out.py), what asks for a tombstone (documents, ingest).
+Not here: the erasure itself (begin.py, settle.py), what asks for a tombstone (documents, ingest).
 
     _lakeloom/tombstones/CORPUS/DOCUMENT.SHA256   empty but for the reason; its name says it all
     _lakeloom/erasures/CORPUS/TIME-DOCUMENT.json  the erasure: what it found, whether it is proven
@@ -53,9 +53,11 @@ def mark(lake: ObjectStore, corpus: str, doc_id: str, sha256: str, reason: str) 
 
 
 def lift(lake: ObjectStore, corpus: str, doc_id: str) -> int:
-    """Take a document again; returns how many tombstones went."""
+    """Take a document and its bytes again; returns how many tombstones went."""
     prefix = f"{PREFIX}/tombstones/{corpus}/"
-    mine = [name for name in _names(lake, prefix) if name.split(".")[0] == doc_id]
+    names = list(_names(lake, prefix))
+    contents = {name.split(".")[1] for name in names if name.split(".")[0] == doc_id}
+    mine = [name for name in names if name.split(".")[1] in contents]
     for name in mine:
         lake.purge(f"{prefix}{name}")
     return len(mine)

@@ -180,7 +180,10 @@ def served_scores(served: Served | None, ledger: Ledger, warehouse: Warehouse) -
         if name.startswith("retrieval_evaluation/") and name.endswith(f"|{served.encoder}"):
             evaluation = ledger.get(link.record)
             corpus, encoder = corpus_and_encoder(evaluation.partition)
-            found = qualities(warehouse, corpus, encoder, evaluation.snapshot)
+            try:
+                found = qualities(warehouse, corpus, encoder, evaluation.snapshot)
+            except LookupError:  # the tables were lost, and made anew
+                return {}
             if served.retriever in found:
                 return dict(found[served.retriever].ndcg_10)
     return {}

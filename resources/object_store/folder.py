@@ -73,12 +73,18 @@ class FolderObjectStore(ObstoreObjectStore):
 def _files(folder: Path) -> Iterator[str]:
     """Paths of the files at any depth; links are followed, though not in circles."""
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=_unless_gone, followlinks=True):
         if (real := os.path.realpath(place)) in seen:
             folders.clear()
             continue
         seen.add(real)
         yield from (f"{place}/{name}" for name in names)
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that cannot be read is no empty one: nobody is to take its files for deleted."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _unfit(key: str) -> str | None:

@@ -150,7 +150,8 @@ class IcebergWarehouse:
         """Delete files that no snapshot needs, as crashes and lost races leave them."""
         from resources.warehouse.iceberg_maintenance import remove_orphans
 
-        return remove_orphans(self._table(table), older_than)
+        with self._turn(table):  # nobody of this machine is between a file and its commit
+            return remove_orphans(self._table(table), older_than)
 
     def compact(self, table: TableSpec, target_bytes: int) -> Compacted:
         """Merge small files of a partition where there are more than a few; the rows stay as is."""
@@ -176,7 +177,8 @@ class IcebergWarehouse:
         """Delete the data files of a scope that neither the current snapshot nor `keep` names."""
         from resources.warehouse.iceberg_erasure import forget
 
-        return forget(self._table(table), scope, keep)
+        with self._turn(table):
+            return forget(self._table(table), scope, keep)
 
     def location(self, table: TableSpec) -> str:
         """URL of the folder in which all files of the table lie."""
@@ -196,8 +198,13 @@ class IcebergWarehouse:
 
     def _committed(self, table: TableSpec, work: Callable[["Table"], Done]) -> Done:
         """Work that commits, done again on what is there then if somebody else was first."""
+
+        def once() -> Done:
+            with self._turn(table):
+                return work(self._table(table))
+
         with clear_errors(self._catalog.properties):
-            return _until_nobody_interferes()(lambda: work(self._table(table)))
+            return _until_nobody_interferes()(once)
 
     def _turn(self, table: TableSpec) -> AbstractContextManager[None]:
         return alone(self._locks / f"{table.name}.lock") if self._locks else nullcontext()

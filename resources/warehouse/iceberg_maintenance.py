@@ -1,4 +1,4 @@
-"""Maintenance of an Iceberg table: expiry, orphans, compaction, and how much there is.
+"""Maintenance of an Iceberg table: expiry, orphans, and how much there is.
 
 pyiceberg 0.12 expires snapshots in the metadata and leaves their files; it has no removal of
 orphans and no compaction.

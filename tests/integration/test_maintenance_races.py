@@ -33,7 +33,7 @@ def maintain(folder: Path, over: Path) -> None:
     merged = 0
     while not over.exists() or not merged:
         merged += warehouse.compact(NOTES, 64 * 1024 * 1024).files_before
-        warehouse.expire(NOTES, (), datetime.now(UTC) - timedelta(seconds=2))
+        warehouse.expire(NOTES, (), datetime.now(UTC) - timedelta(seconds=20))
         warehouse.remove_orphans(NOTES, datetime.now(UTC) - MARGIN)
 
 

@@ -1,5 +1,6 @@
 """A lake on erasure-coded volumes of a real server: one disk is lost and nothing else."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ from platform_assets.commands.trace import trace
 from tests.integration.test_incremental import TOPICS, document
 from tests.servers.seaweed_cluster import PARTS, VOLUME_SERVERS, Cluster, seaweed_cluster
 from tests.spies import Platform
+
+pytestmark = pytest.mark.skipif(
+    "LAKELOOM_TEST_DURABILITY" not in os.environ, reason="make test-durability"
+)
 
 CORPUS = "topics"
 LOST = 3

@@ -100,6 +100,14 @@ def test_what_one_sensor_requested_the_other_does_not(
         assert watch.tick(early) == []
 
 
+def test_polling_finds_what_a_failed_run_of_an_event_left(watch: Watch) -> None:
+    watch.lake.put("birds/owl.md", b"# Owl")
+    watch.queue.put(["birds"])
+    assert watch.tick(bucket_events) == ["birds"]
+    watch.instance.report_run_failed(watch.runs.pop())
+    assert watch.tick(bucket_uploads) == ["birds"]
+
+
 def test_a_notice_about_nothing_new_starts_nothing(watch: Watch) -> None:
     watch.lake.put("birds/owl.md", b"# Owl")
     for _ in range(3):

@@ -1,11 +1,14 @@
 """While a command works on a corpus, neither sensor nor automation starts anything on it."""
 
+import json
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 
 from platform_assets.holds import KEY, held, hold
@@ -26,21 +29,24 @@ def test_a_command_holds_its_corpora_until_it_ends() -> None:
         assert held(instance, ["birds", "fish"]) == set()
 
 
-def test_a_command_leaves_the_mark_of_another(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SAY_TAG]
-    mark = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        storage = instance.daemon_cursor_storage
+def test_two_commands_hold_one_corpus_until_both_have_ended() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
         with hold(instance, ["birds"], told):
-            storage.set_cursor_values({f"{KEY}birds": mark})
-        assert storage.get_cursor_values({f"{KEY}birds"}) == {f"{KEY}birds": mark}
+            other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+            mark = f"{socket.gethostname()} {other.pid} {psutil.Process(other.pid).create_time()}"
+            storage = instance.daemon_cursor_storage
+            own = json.loads(storage.get_cursor_values({f"{KEY}birds"})[f"{KEY}birds"])
+            storage.set_cursor_values({f"{KEY}birds": json.dumps([*own, mark])})
+        assert held(instance, ["birds"]) == {"birds"}
+        other.communicate(b"\n")
+        assert held(instance, ["birds"]) == set()
 
 
 def test_a_command_that_was_killed_holds_nothing() -> None:
     command = [sys.executable, "-c", SAY_TAG]
     mark = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.daemon_cursor_storage.set_cursor_values({f"{KEY}birds": mark})
+        instance.daemon_cursor_storage.set_cursor_values({f"{KEY}birds": json.dumps([mark])})
         assert held(instance, ["birds"]) == set()
 
 

@@ -75,3 +75,14 @@ def test_links_are_followed_but_not_in_circles(store: FolderObjectStore, tmp_pat
     assert sorted(item.key for item in store.objects("linked/")) == sorted(
         f"linked/{key.removeprefix('news/')}" for key in KEYS[:3]
     )
+
+
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
+    store: FolderObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> None:
+        raise PermissionError("denied")
+
+    monkeypatch.setattr("os.scandir", refuse)  # the tests may run as root, whom no mode stops
+    with pytest.raises(PermissionError):
+        list(store.objects("news/"))
