@@ -25,7 +25,7 @@ def aws(aws_emulator: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket=bucket)
+    boto3.Session().client("s3").create_bucket(Bucket=bucket)
     return f"s3://{bucket}"
 
 
@@ -41,7 +41,7 @@ def test_documents_are_tables_of_glue_on_the_moto_emulator(
     rows = platform.materialize("docs", select="+key:chunks")
     assert rows["chunks", "docs"]["added"] == 1
     assert len(platform.rows(DOCUMENTS, corpus="docs")) == 2
-    tables = boto3.client("glue").get_tables(DatabaseName="lakeloom")["TableList"]
+    tables = boto3.Session().client("glue").get_tables(DatabaseName="lakeloom")["TableList"]
     assert {"documents", "chunks"} <= {table["Name"] for table in tables}
 
 

@@ -27,7 +27,7 @@ class Bucket:
 
     def __init__(self, server: Seaweed, name: str) -> None:
         self.name = name
-        self.client: Any = boto3.client("s3", endpoint_url=server.endpoint)
+        self.client: Any = boto3.Session().client("s3", endpoint_url=server.endpoint)
         self.client.create_bucket(Bucket=name)
         enabled = {"Status": "Enabled"}
         self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration=enabled)

@@ -31,7 +31,7 @@ def on_disk(folder: Path, text: bytes) -> bool:
 
 def unencrypted(server: Seaweed) -> list[str]:
     """Keys that the server gives to a reader without the settings, and does not call encrypted."""
-    s3 = boto3.client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
+    s3 = boto3.Session().client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
     found = []
     for item in s3.list_objects_v2(Bucket="lake")["Contents"]:
         with suppress(ClientError):

@@ -27,7 +27,7 @@ def server(seaweed_server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Seaweed:
 
 @pytest.fixture
 def versioned(server: Seaweed) -> Iterator[tuple[S3ObjectStore, Any]]:
-    client = boto3.client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
+    client = boto3.Session().client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
     bucket = "versioned"
     client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -65,7 +65,7 @@ def test_versions_are_listed_read_and_purged(versioned: tuple[S3ObjectStore, Any
 def test_an_upload_that_fails_leaves_no_parts(server: Seaweed, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x" * 20_000_000)
-    client = boto3.client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
+    client = boto3.Session().client("s3", endpoint_url=server.endpoint, region_name="us-east-1")
     with faulty_proxy(server.endpoint) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         store = S3ObjectStore("s3://lake/aborted")

@@ -19,7 +19,7 @@ def bucket(aws_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     env = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
     for name, value in {**env, "AWS_ENDPOINT_URL": aws_emulator}.items():
         monkeypatch.setenv(name, value)
-    made = boto3.resource("s3", region_name="us-east-1").create_bucket(Bucket="strange")
+    made = boto3.Session().resource("s3", region_name="us-east-1").create_bucket(Bucket="strange")
     yield made
     made.objects.all().delete()
     made.delete()

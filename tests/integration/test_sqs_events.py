@@ -30,7 +30,7 @@ class Emulator:
     """An account on the emulator, with a bucket and a queue of each test's own."""
 
     def __init__(self, endpoint: str, name: str) -> None:
-        self._client: Callable[[str], Any] = lambda service: boto3.client(
+        self._client: Callable[[str], Any] = lambda service: boto3.Session().client(
             service, endpoint_url=endpoint, region_name=REGION
         )
         self.sqs, self.bucket, self.queue = self._client("sqs"), f"lake-{name}", f"queue-{name}"
