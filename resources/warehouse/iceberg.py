@@ -3,7 +3,6 @@
 Here: tables, scans and atomic replacement of groups of rows. Not here: what the tables mean.
 """
 
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
@@ -15,20 +14,17 @@ import pyarrow as pa
 
 from resources.process_lock import alone
 from resources.warehouse import MAIN, Compacted, Footprint, Known, Removed, Scope, TableSpec
-from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, is_passing, patiently
+from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, patiently
+from resources.warehouse.iceberg_commit import commit, until_nobody_interferes
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.table import DataScan, Table, Transaction
-    from pyiceberg.table.metadata import TableMetadata
-    from tenacity import Retrying
+    from pyiceberg.table import DataScan, Table
 
 Done = TypeVar("Done")
 
 BUCKETS = 16
-PATIENCE_SECONDS = 300
-"""How long a commit is tried again while other writers are first."""
 PROPERTIES = {
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
@@ -103,7 +99,7 @@ class IcebergWarehouse:
         groups, target = set(groups), branch or MAIN
         added = rows.select(table.schema.names).cast(table.schema)
         with clear_errors(self._catalog.properties):
-            for attempt in _until_nobody_interferes():
+            for attempt in until_nobody_interferes():
                 with attempt, self._turn(table):
                     iceberg = begun(self._table(table), target)
                     unmoved = known is not None and known.snapshot == _head(iceberg, target)
@@ -112,7 +108,7 @@ class IcebergWarehouse:
                         _filter(scope, table.group, each) if each else None
                         for each in (groups, present)
                     )
-                    base = _commit(iceberg, claimed, removed, added, target)
+                    base = commit(iceberg, claimed, removed, added, target)
         return _head(iceberg, target) if known and base == known.snapshot else None
 
     def publish(self, table: TableSpec, branch: str) -> bool:
@@ -204,7 +200,7 @@ class IcebergWarehouse:
                 return work(self._table(table))
 
         with clear_errors(self._catalog.properties):
-            return _until_nobody_interferes()(once)
+            return until_nobody_interferes()(once)
 
     def _turn(self, table: TableSpec) -> AbstractContextManager[None]:
         return alone(self._locks / f"{table.name}.lock") if self._locks else nullcontext()
@@ -265,77 +261,6 @@ class IcebergWarehouse:
 def _head(iceberg: "Table", branch: str) -> str | None:
     head = iceberg.snapshot_by_name(branch)
     return str(head.snapshot_id) if head else None
-
-
-def _commit(
-    iceberg: "Table",
-    claimed: "BooleanExpression | None",
-    removed: "BooleanExpression | None",
-    added: pa.Table,
-    branch: str,
-) -> str | None:
-    """Commit a removal and an addition; returns the snapshot they were put upon in the end."""
-    before = _snapshots(iceberg.metadata)
-    with iceberg.transaction() as transaction:
-        if claimed:
-            _claim(transaction, claimed, branch)
-        if removed:
-            _delete(transaction, removed, branch)
-        if added.num_rows:
-            transaction.append(added, branch=branch)
-        made = _snapshots(transaction.table_metadata) - before
-    return _parent(iceberg.metadata, made, branch)
-
-
-def _snapshots(metadata: "TableMetadata") -> set[int]:
-    return {snapshot.snapshot_id for snapshot in metadata.snapshots}
-
-
-def _parent(metadata: "TableMetadata", made: Collection[int], branch: str) -> str | None:
-    """The snapshot under those that a commit made: pyiceberg moves them if another was first."""
-    head = metadata.snapshot_by_name(branch)
-    parent = head.snapshot_id if head else None
-    while parent is not None and parent in made:
-        snapshot = metadata.snapshot_by_id(parent)
-        parent = snapshot.parent_snapshot_id if snapshot else None
-    return None if parent is None else str(parent)
-
-
-def _claim(transaction: "Transaction", rows: "BooleanExpression", branch: str) -> None:
-    """Make the commit fail if somebody adds such rows meanwhile; an append alone would not."""
-    with transaction.update_snapshot(branch=branch).delete() as deletion:
-        deletion.delete_by_predicate(rows)
-
-
-def _delete(transaction: "Transaction", rows: "BooleanExpression", branch: str) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Delete operation did not match any records")
-        transaction.delete(rows, branch=branch)
-
-
-def _until_nobody_interferes() -> "Retrying":
-    """Attempts at a commit, for as long as other writers are first or the catalog breaks off.
-
-    A commit of which nobody knows whether it was made is made again: it replaces its own rows.
-    pyiceberg 0.12 also reports a conflict where there is none ("Missing required files to delete"),
-    about once in a thousand overwrites: threads share one evaluator of manifests.
-    """
-    from pyiceberg.exceptions import CommitFailedException, ValidationException
-    from tenacity import (
-        Retrying,
-        retry_if_exception,
-        retry_if_exception_type,
-        stop_after_delay,
-        wait_random_exponential,
-    )
-
-    conflict = retry_if_exception_type((CommitFailedException, ValidationException))
-    return Retrying(
-        retry=conflict | retry_if_exception(is_passing),
-        wait=wait_random_exponential(multiplier=0.1, max=5),
-        stop=stop_after_delay(PATIENCE_SECONDS),
-        reraise=True,
-    )
 
 
 def _selected(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
