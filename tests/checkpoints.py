@@ -18,6 +18,9 @@ CONFIG = {
     "max_position_embeddings": POSITIONS,
     "layer_norm_eps": 1e-12,
     "hidden_act": "gelu",
+    "intermediate_size": INNER,
+    "type_vocab_size": 2,
+    "vocab_size": len(WORDS) + 4,
 }
 MODULES = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
 

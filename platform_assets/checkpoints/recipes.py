@@ -6,20 +6,20 @@ Here: reading and checking recipes.toml. Not here: the training itself (resource
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     PositiveInt,
     StringConstraints,
     ValidationError,
-    model_validator,
 )
 
 from platform_assets.provenance import canonical, sha256_text
+from platform_assets.queries import NEGATIVES
+from resources.training.hyperparameters import Hyperparameters
 
 RECIPES = Path(__file__).with_name("recipes.toml")
 
@@ -30,41 +30,20 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Training(_Frozen):
+class Training(Hyperparameters):
     """How a base model is trained on pairs of query and passage."""
 
     corpora: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = "all"
     """Corpora whose training-split pairs are used."""
-    negatives: Annotated[int, Field(ge=0)]
-    """Mined hard negatives a pair."""
+    negatives: Annotated[int, Field(ge=0, le=NEGATIVES)]
+    """Mined hard negatives a pair; with 0, the other pairs of a batch alone."""
     min_pairs: PositiveInt
     """With fewer pairs there is no training, and the checkpoint is the base model unchanged."""
-    epochs: PositiveFloat | None = None
-    steps: PositiveInt | None = None
-    """Optimizer steps; with `epochs` given too, whichever ends first."""
-    batch_size: PositiveInt
-    """Pairs a step, over all processes."""
-    learning_rate: PositiveFloat
-    """Peak of AdamW's learning rate, after a linear warmup and before a linear decay to 0."""
-    warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
-    """Share of the steps that the warmup takes."""
-    scale: PositiveFloat
-    """Factor on the cosines, the inverse of the softmax's temperature."""
-    max_tokens: Annotated[int, Field(ge=8)]
-    """Texts are cut to this many tokens in training (never in encoding)."""
-    seed: Annotated[int, Field(ge=0)]
-    save_steps: PositiveInt
-    """Steps between saved states: what a crash can cost."""
 
-    @model_validator(mode="after")
-    def _has_an_end(self) -> Self:
-        if self.epochs is None and self.steps is None:
-            raise ValueError("give epochs, steps, or both")
-        return self
-
-    def hyperparameters(self) -> dict[str, float | int | str]:
+    def hyperparameters(self) -> dict[str, Any]:
         """What the training worker is told."""
-        return self.model_dump(exclude={"corpora", "negatives", "min_pairs"}, exclude_none=True)
+        names = set(Hyperparameters.model_fields)
+        return self.model_dump(mode="json", include=names, exclude_none=True)
 
 
 class Recipe(_Frozen):
@@ -79,7 +58,7 @@ class Recipe(_Frozen):
     @property
     def digest(self) -> str:
         """sha256 (hex) of the recipe's canonical JSON."""
-        return sha256_text(canonical(self.model_dump(mode="json")))
+        return sha256_text(canonical(self.model_dump(mode="json", exclude_none=True)))
 
 
 def load_recipes(path: Path | None = None) -> dict[str, Recipe]:

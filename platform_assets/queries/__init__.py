@@ -13,6 +13,9 @@ from typing import Literal
 
 Split = Literal["train", "test"]
 
+NEGATIVES = 4
+"""Hard negatives that are mined for each training query; a recipe takes the first ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Query:

@@ -11,7 +11,7 @@ from platform_assets.embeddings.vectors import CODE_VERSION, StoredVectors, enco
 from platform_assets.erasure.tombstones import refusals
 from platform_assets.evaluation.bm25 import Bm25Index
 from platform_assets.provenance import canonical, sha256_text
-from platform_assets.queries import Query
+from platform_assets.queries import NEGATIVES, Query
 from platform_assets.queries.mining import ChunkText, TrainingPair, held_out, mine
 from platform_assets.queries.refresh import read_queries
 from platform_assets.queries.table import TRAINING_PAIRS
@@ -26,7 +26,6 @@ CANDIDATES = 10
 """Chunks that BM25 offers for each query."""
 POSITIVES = 4
 """Chunks of a judged document that may be the positive: BM25's best, then the first ones."""
-NEGATIVES = 4
 
 
 def refresh(

@@ -1,14 +1,14 @@
 """Training engines: launch one worker script on the hardware at hand.
 
 Here: the protocol and the job description it takes. One file for each engine implements it;
-`worker.py` is the code they all run.
+`worker.py` is what they all run, `contrastive/` the training it does.
 Not here: recipes and training pairs (platform_assets/checkpoints, platform_assets/queries).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a worker's machine needs dagster-pipes, not Dagster
     import dagster as dg
@@ -26,9 +26,8 @@ class TrainingJob:
     """Folder for the finished checkpoint; appears complete or not at all."""
     state: Path
     """Folder for resumable state; a killed job goes on from here."""
-    hyperparameters: Mapping[str, float | int | str]
-    """steps or epochs (or both: what ends first), batch_size, learning_rate, warmup_ratio, scale,
-    max_tokens, seed, save_steps."""
+    hyperparameters: Mapping[str, Any]
+    """Those of hyperparameters.py; the worker names a wrong or unknown one."""
 
 
 @dataclass(frozen=True, slots=True)

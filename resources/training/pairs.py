@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -46,7 +47,8 @@ class Pairs:
         if table.num_rows == 0:
             raise ValueError("there is no training pair: nothing can be learned from no text")
         order = [("query", "ascending"), ("positive", "ascending")]
-        self._table = table.select(COLUMNS).sort_by(order)
+        self._order = pc.sort_indices(table, sort_keys=order)
+        self._table = table.select(COLUMNS).take(self._order)
         self._positives: defaultdict[str, set[str]] = defaultdict(set)
         for batch in self._table.select(["query", "positive"]).to_batches():
             for row in batch.to_pylist():
@@ -67,6 +69,10 @@ class Pairs:
             for row in batch.to_pylist():
                 digest.update(json.dumps(row, sort_keys=True).encode())
         return digest.hexdigest()
+
+    def lines(self, rows: Sequence[int]) -> list[int]:
+        """Where some rows stand in the file, counted from 0, ascending."""
+        return sorted(self._order.take(pa.array(rows)).to_pylist())
 
     def batch(self, rows: Sequence[int]) -> Batch:
         """Queries and candidates of some rows."""
@@ -90,7 +96,9 @@ def assemble(rows: Sequence[Mapping[str, object]], positives: Mapping[str, set[s
         assert isinstance(negatives, list)
         for text in negatives:
             found.setdefault(text, len(found))
-    masked = np.array([[text in positives[query] for text in found] for query in queries])
+    masked = np.zeros((len(queries), len(found)), dtype=bool)
+    for place, query in enumerate(queries):
+        masked[place, [found[text] for text in positives[query] if text in found]] = True
     masked[np.arange(len(queries)), labels] = False
     return Batch(queries, list(found), labels, masked)
 

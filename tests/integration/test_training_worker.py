@@ -24,7 +24,7 @@ import json, os, signal, sys
 from dataclasses import asdict
 from pydantic import TypeAdapter
 from resources.training import TrainingJob
-from resources.training.worker import train
+from resources.training.contrastive.loop import train
 
 def log(message):
     print(message, flush=True)

@@ -1,8 +1,10 @@
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from platform_assets.checkpoints.recipes import load_recipes
+from resources.training.hyperparameters import Hyperparameters
 
 TRAINED = """
 [tuned]
@@ -39,16 +41,24 @@ def test_own_recipes_are_a_base_and_one_tuned_from_it() -> None:
 def test_worker_is_told_the_hyperparameters_and_nothing_else(tmp_path: Path) -> None:
     training = load_recipes(write(tmp_path, TRAINED))["tuned"].training
     assert training is not None
-    assert training.hyperparameters() == {
-        "steps": 3,
-        "batch_size": 4,
-        "learning_rate": 1e-5,
-        "warmup_ratio": 0.1,
-        "scale": 20.0,
-        "max_tokens": 64,
-        "seed": 1,
-        "save_steps": 2,
-    }
+    told = training.hyperparameters()
+    written = tomllib.loads(TRAINED)["tuned"]["training"]
+    others = {"corpora", "negatives", "min_pairs"}
+    assert told.items() >= {key: written[key] for key in written.keys() - others}.items()
+    assert not told.keys() & others
+    assert Hyperparameters.model_validate(told).model_dump(exclude_none=True, mode="json") == told
+
+
+def test_every_way_to_train_is_a_field(tmp_path: Path) -> None:
+    text = TRAINED + (
+        "loss = 'symmetric'\ndimensions = [192, 96]\nschedule = 'cosine'\nprecision = 'float32'\n"
+        "dropout = 0\nmicro_batch = 8\nweight_decay = 0\n"
+        "[tuned.training.lora]\nrank = 8\nalpha = 16\nlayers = ['query', 'dense']\n"
+    )
+    training = load_recipes(write(tmp_path, text))["tuned"].training
+    assert training is not None
+    assert training.lora is not None
+    assert (training.dimensions, training.lora.layers) == ((192, 96), ("query", "dense"))
 
 
 def test_digest_covers_every_field_and_not_the_spelling(tmp_path: Path) -> None:
@@ -67,6 +77,10 @@ def test_digest_covers_every_field_and_not_the_spelling(tmp_path: Path) -> None:
         (TRAINED + "epoch = 1\n", "recipe 'tuned': training.epoch: Extra inputs"),
         (TRAINED.replace("batch_size = 4", "batch_size = 0"), "training.batch_size: .*than 0"),
         (TRAINED.replace("seed = 1", 'seed = "1"'), "training.seed: .*integer"),
+        (TRAINED + "dropout = 99\n", "training.dropout: .*than 1"),
+        (TRAINED + "precision = 'fp8'\n", "training.precision: .*'bf16'"),
+        (TRAINED + "lora = {rank = 0, alpha = 1}\n", "training.lora.rank: .*greater than 0"),
+        (TRAINED.replace("negatives = 2", "negatives = 9"), "training.negatives: .*equal to 4"),
         (TRAINED.replace("steps = 3\n", "", 1), "training: .*give epochs, steps, or both"),
         (TRAINED.replace("[tuned]", "[Tuned]").replace("[tuned.", "[Tuned."), "'Tuned': name"),
         ('[tuned]\nname = "other"\nbase = "x"', "its heading is its name"),

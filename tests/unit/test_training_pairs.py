@@ -24,6 +24,7 @@ def test_order_of_rows_changes_neither_digest_nor_batches() -> None:
     one, two = Pairs(pa.Table.from_pylist(rows)), Pairs(pa.Table.from_pylist(rows[::-1]))
     assert one.digest() == two.digest()
     assert one.batch([2, 5]).candidates == two.batch([2, 5]).candidates
+    assert (one.lines([5, 2]), two.lines([5, 2])) == ([2, 5], [1, 4])
     rows[3]["negatives"] = ["other"]
     assert Pairs(pa.Table.from_pylist(rows)).digest() != one.digest()
 
