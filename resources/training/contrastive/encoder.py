@@ -69,7 +69,7 @@ def with_lora(backbone: torch.nn.Module, lora: Lora) -> "PeftModel":
 
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type] # a factor, which need not be whole
+        lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=list(lora.layers),
         bias="none",
