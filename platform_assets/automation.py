@@ -8,6 +8,7 @@ checks: what a failed check stopped within a run is not taken up by another.
 
 import dagster as dg
 
+from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.holds import held
 from platform_assets.partitions import encoders
 
@@ -66,6 +67,37 @@ class HeldByCommand(dg.AutomationCondition[dg.AssetKey]):
         )
 
 
+class RecipeChanged(dg.AutomationCondition[dg.AssetKey]):
+    """True for an encoder whose recipe is not the one that was materialised last."""
+
+    @property
+    def name(self) -> str:
+        """Name in the UI."""
+        return "recipe_changed"
+
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Compare recipes.toml with the data version of each partition."""
+        candidates = context.candidate_subset
+        instance, recipes = context.asset_graph_view.instance, load_recipes()
+        changed = {
+            encoder
+            for encoder in candidates.expensively_compute_partition_keys()
+            if recipes[encoder].digest != _data_version(instance, context.key, encoder)
+        }
+        return dg.AutomationResult(
+            context, candidates.compute_intersection_with_partition_keys(changed)
+        )
+
+
+def _data_version(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> str | None:
+    records = dg.AssetRecordsFilter(asset, asset_partitions=[partition])
+    made = instance.fetch_materializations(records, limit=1).records
+    found = made[0].asset_materialization if made else None
+    return found.tags.get("dagster/data_version") if found and found.tags else None
+
+
 def _blocked(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str, tick: float) -> bool:
     records = dg.AssetRecordsFilter(asset, asset_partitions=[partition])
     made = instance.fetch_materializations(records, limit=1).records
@@ -92,6 +124,11 @@ _quiet = (
     & ~HeldByCommand()
     & ~_Is.any_deps_match(BlockedByCheck())
 ).with_label("nothing is in progress, held by a command or blocked by a check")
+
+ON_NEW_RECIPE = (RecipeChanged().newly_true() & ~_Is.in_progress()).with_label(
+    "when recipes.toml says something new"
+)
+"""For the asset that holds what is declared; what follows from it is made on demand."""
 
 ON_CHANGE = (
     (_upstream_changed | _appeared).since_last_handled() & ~_Is.any_deps_missing() & _quiet

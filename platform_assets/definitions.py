@@ -8,6 +8,7 @@ import dagster as dg
 
 from platform_assets.checkpoints import assets as checkpoint_assets
 from platform_assets.checkpoints import checks as checkpoint_checks
+from platform_assets.checkpoints import declared as recipe_assets
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks import assets as chunk_assets
 from platform_assets.chunks import checks as chunk_checks
@@ -43,6 +44,7 @@ MODULES: tuple[ModuleType, ...] = (
     document_assets,
     chunk_assets,
     query_assets,
+    recipe_assets,
     checkpoint_assets,
     embedding_assets,
     index_assets,
@@ -55,6 +57,7 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     document_checks,
     chunk_checks,
     query_checks,
+    recipe_assets,
     checkpoint_checks,
     embedding_checks,
     index_checks,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import dagster as dg
 
 from platform_assets.automation import HOURLY
+from platform_assets.checkpoints.declared import recipes
 from platform_assets.checkpoints.promotion import judge, scores
 from platform_assets.checkpoints.recipes import Recipe, load_recipes
 from platform_assets.checkpoints.refresh import MadeCheckpoint, Workshop, clean, refresh
@@ -40,7 +41,7 @@ GPU_TAGS = {
 
 
 @dg.asset(
-    deps=[dg.AssetDep(training_pairs, partition_mapping=dg.AllPartitionMapping())],
+    deps=[recipes, dg.AssetDep(training_pairs, partition_mapping=dg.AllPartitionMapping())],
     partitions_def=encoders,
     group_name="encoders",
     kinds={"torch", "huggingface", "mlflow"},
@@ -168,11 +169,11 @@ def _opponent(name: str, tracking: Tracking) -> str | None:
     champion = tracking.champion()
     if champion and champion[0] != name:
         return champion[0]
-    recipes = load_recipes()
-    if recipes[name].training is None:
+    known = load_recipes()
+    if known[name].training is None:
         return None
-    base = recipes[name].base
-    bases = (r.name for r in recipes.values() if r.training is None and r.base == base)
+    base = known[name].base
+    bases = (r.name for r in known.values() if r.training is None and r.base == base)
     return next(bases, None)
 
 

@@ -1,5 +1,6 @@
 """`lakeloom status`: what there is, what is published, what is behind, what was rejected."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from platform_assets.checkpoints.recipes import load_recipes
@@ -81,4 +82,12 @@ def _stale(state: State, corpus: str) -> list[str]:
             if latest is not None and latest.digest != link.digest:
                 stale.append(f"{asset} [{partition}]")
                 break
-    return stale
+    return stale + [f"checkpoints [{encoder}]" for encoder in _changed_recipes(state)]
+
+
+def _changed_recipes(state: State) -> Iterator[str]:
+    """Encoders whose checkpoint was made by another recipe than there is now."""
+    for encoder, recipe in load_recipes().items():
+        record = state.ledger.latest("checkpoints", encoder)
+        if record is not None and record.details["recipe"] != recipe.digest:
+            yield encoder

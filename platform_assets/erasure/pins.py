@@ -12,7 +12,7 @@ from platform_assets.maintenance.pins import named_snapshots, served_ids
 from platform_assets.provenance import Ledger, Record
 from resources.vector_store import VectorStore
 
-OF_NO_CORPUS = ("checkpoints", "promoted_encoder", "table_maintenance")
+OF_NO_CORPUS = ("recipes", "checkpoints", "promoted_encoder", "table_maintenance")
 """Assets whose partitions are encoders or tables."""
 
 

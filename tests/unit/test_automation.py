@@ -1,12 +1,15 @@
 """Which runs Dagster's own evaluation of the automation conditions asks for, without a daemon."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from platform_assets.automation import HOURLY, ON_CHANGE
+from platform_assets.checkpoints import recipes
+from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.definitions import build_defs
 from platform_assets.holds import hold
 from platform_assets.partitions import corpora
@@ -120,6 +123,7 @@ def test_training_is_started_by_no_upload(wave: Wave) -> None:
         *INDEXED,
         *PUBLISHED,
         "promoted_encoder",
+        "recipes",
     }
     assert graph.get(dg.AssetKey("promoted_encoder")).automation_condition == HOURLY
 
@@ -177,3 +181,20 @@ def test_a_run_is_waited_for_until_its_checks_are_done(checked: Checked) -> None
     checked.run("birds", passes=True)
     assert checked.during == {}
     assert checked.wave.tick() == {"derived": ["birds"]}
+
+
+def test_a_changed_recipe_asks_for_its_own_partition_and_for_no_training(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wave = Wave(build_defs(), instance, "birds")
+    for encoder, recipe in load_recipes().items():
+        wave.made(["recipes"], encoder, recipe.digest)
+        wave.made(["checkpoints"], encoder, "1")
+    assert wave.tick() == {}
+    edited = tmp_path / "recipes.toml"
+    edited.write_text(recipes.RECIPES.read_text().replace("learning_rate = ", "learning_rate = 1"))
+    monkeypatch.setattr(recipes, "RECIPES", edited)
+    assert wave.tick() == {"recipes": ["minilm-tuned"]}
+    assert wave.tick() == {}
+    wave.made(["recipes"], "minilm-tuned", load_recipes()["minilm-tuned"].digest)
+    assert wave.tick() == {}
