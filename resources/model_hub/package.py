@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from resources.digests import sha256_file
-from resources.encoding.checkpoint import refuse_pickles
+from resources.encoding.checkpoint import refuse_unsafe
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class PackageHub:
 
         Raises:
             LookupError: there is no such model, or its package is not installed.
-            ValueError: a file's digest differs from the pinned one, or a pickle lies beside it.
+            ValueError: a file's digest differs from the pinned one, or the folder is unsafe to
+                read.
         """
         if model not in self._models:
             raise LookupError(
@@ -64,7 +65,7 @@ class PackageHub:
             )
         packaged = self._models[model]
         folder = _folder(packaged)
-        refuse_pickles(folder)
+        refuse_unsafe(folder)
         for name, sha256 in packaged.sha256.items():
             _verify(folder / name, sha256, packaged.distribution)
         return folder
