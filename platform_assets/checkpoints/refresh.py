@@ -28,7 +28,8 @@ class MadeCheckpoint:
     """A checkpoint in the lake and how it came there."""
 
     details: Mapping[str, str]
-    """`checkpoint` and `encoder_digest`, `recipe`, `pairs` (digests), `pair_count`, `trained`."""
+    """`checkpoint`, `base` and `encoder_digest`, `recipe`, `pairs` (digests), `pair_count`,
+    `trained`."""
     result: TrainingResult | None = None
     """None where nothing was trained now."""
     made_now: bool = False
@@ -72,6 +73,7 @@ def refresh(
             encoder_digest = workshop.store.encoder_digest(latest.details["checkpoint"])
             return MadeCheckpoint({**latest.details, "encoder_digest": encoder_digest})
     result, folder = None, workshop.hub.fetch(recipe.base)
+    base = workshop.store.put(folder)
     rows = _pairs(workshop, chosen)
     if recipe.training and rows.num_rows >= recipe.training.min_pairs:
         made_of = fingerprint(code_version, recipe.digest, pairs_digest)
@@ -82,6 +84,7 @@ def refresh(
     digest = workshop.store.put(folder)
     details = {
         "checkpoint": digest,
+        "base": base,
         "encoder_digest": workshop.store.encoder_digest(digest),
         "recipe": recipe.digest,
         "pairs": pairs_digest if recipe.training else "",

@@ -28,9 +28,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 LAYOUT = "modules.json"
 MODULES = ("Transformer", "Pooling", "Normalize")
-PICKLES = set(
-    [".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"]
-)
+PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"}
 """Suffixes of files that run code when they are read, or may."""
 PROGRAMS = {".py", ".pyc", ".pyd", ".so"}
 REMOTE_CODE = {"auto_map", "custom_pipelines", "trust_remote_code"}

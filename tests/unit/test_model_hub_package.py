@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from resources.encoding.checkpoint import sha256_file
+from resources.model_hub import Origin
 from resources.model_hub.package import MODELS, PackagedModel, PackageHub
 
 MINILM = "all-MiniLM-L6-v2"
@@ -35,7 +36,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
     weights.write_bytes(b"weights")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     pins = {"model.safetensors": sha256_file(weights)}
-    return PackagedModel("carries-a-model", "carries_a_model", "model", pins)
+    return PackagedModel("carries-a-model", "carries_a_model", "model", Origin("a/b", "mit"), pins)
 
 
 def test_altered_or_missing_file_is_refused(packaged: PackagedModel) -> None:
