@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.servers import free_ports
-from tests.servers.hub import HubDouble, hub_double
+from tests.servers.hub import HubDouble, named_hub
 from tests.servers.moto import moto
 from tests.servers.postgres import postgres
 from tests.servers.seaweed import Seaweed, seaweed
@@ -54,13 +53,5 @@ def aws_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
     """A protocol double of the Hugging Face hub, which the settings name."""
-    with hub_double(*free_ports(1)) as double:
-        monkeypatch.setenv("HF_ENDPOINT", double.url)
-        monkeypatch.setenv("LAKELOOM_HUB", "huggingface://")
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        # The client reads its environment when it is first imported, in whatever test that was.
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", double.url)
-        urls = f"{double.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", urls)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    with named_hub(monkeypatch) as double:
         yield double

@@ -16,6 +16,10 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
+from tests.servers import free_ports
+
 OWNER, TOKEN, EXPIRED = "weaver", "hf_planted_token", "hf_planted_expired"
 LARGE = re.compile(r"\.(safetensors|bin|pt|pkl|model)$")
 Files = Mapping[str, bytes]
@@ -80,6 +84,22 @@ def hub_double(port: int) -> Iterator[HubDouble]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def named_hub(patch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
+    """A running double that the environment names, for an unmodified client."""
+    with hub_double(*free_ports(1)) as hub:
+        patch.setenv("HF_ENDPOINT", hub.url)
+        patch.setenv("HF_HUB_DISABLE_XET", "1")
+        patch.setenv("LAKELOOM_HUB", "huggingface://")
+        patch.delenv("HF_TOKEN", raising=False)
+        # The client reads its environment when it is first imported, in whatever test that was.
+        urls = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        patch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        patch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", urls)
+        patch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        yield hub
 
 
 class _RefusedError(Exception):
