@@ -73,8 +73,8 @@ def _quality(qualities: Mapping[str, Mapping[str, Quality]]) -> list[str]:
     if not rows:
         return ["This checkpoint was not measured."]
     said = (
-        "Retrieval of documents on each corpus's test queries, which training never saw: the mean "
-        "and its 95% bootstrap interval. BM25 is the baseline without any encoder, hybrid is BM25 "
+        "Retrieval of documents on the test queries of each corpus: the mean and its 95% "
+        "bootstrap interval. BM25 is the baseline without any encoder, hybrid is BM25 "
         "and this encoder fused."
     )
     return [said, _table(["corpus", "retrieval", *METRICS.values(), "queries"], rows)]

@@ -192,7 +192,7 @@ def _licence(card: Path) -> str:
     except Exception:  # noqa: BLE001 - whatever a stranger wrote there that is no metadata
         declared = None
     named = isinstance(declared, str) and _LICENCE.fullmatch(declared)
-    return declared if named else "unknown"
+    return str(declared) if named else "unknown"
 
 
 def _rendered(card: ModelCard) -> str:
