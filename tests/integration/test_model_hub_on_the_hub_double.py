@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,27 @@ def test_a_pinned_model_is_brought_without_pickles_and_programs_on_the_hub_doubl
     assert client.fetch(model) == folder
     assert client.origin(model) == Origin(REPO, "cc-by-4.0")
     assert len(hub.calls) == asked, "what is on the disk is not asked for again"
+
+
+def test_many_that_want_a_model_bring_it_once_on_the_hub_double(
+    hub: HubDouble, client: HuggingFaceHub, files: dict[str, bytes]
+) -> None:
+    model = hub.put(REPO, files)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(client.fetch, [model] * 4))) == 1
+    assert sum(path.startswith("/cdn/") for _, path, _ in hub.calls) == 1
+
+
+def test_a_client_that_is_to_stay_offline_says_so_on_the_hub_double(
+    hub: HubDouble,
+    client: HuggingFaceHub,
+    files: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConnectionError, match="HF_HUB_OFFLINE is set: unset it"):
+        client.fetch(hub.put(REPO, files))
+    assert not hub.calls
 
 
 def test_a_model_without_an_owner_is_a_packages_on_the_hub_double(
@@ -127,7 +149,7 @@ def test_a_model_that_is_unsafe_to_read_is_refused_on_the_hub_double(
     changed = {name: data for name, data in {**files, **change}.items() if data is not None}
     with pytest.raises(ValueError, match=message):
         client.fetch(hub.put(REPO, changed))
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix == ".safetensors"]
     assert not list(tmp_path.rglob("escaped.json"))
 
 

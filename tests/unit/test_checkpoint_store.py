@@ -62,12 +62,22 @@ def test_another_manifest_under_the_same_digest_is_refused(
     assert store.broken(digest) == f"the manifest of checkpoint {digest[:12]} was altered"
 
 
-def test_a_pickle_in_the_lake_is_not_loaded(store: CheckpointStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("pytorch_model.bin", b"x", "may be a pickle"),
+        ("tokenizer_config.json", b'{"auto_map": {"AutoTokenizer": "t.T"}}', "by auto_map"),
+        ("modules.json", b'[{"path": "", "type": "custom_st.Transformer"}]', "for custom_st"),
+    ],
+)
+def test_what_could_run_code_is_not_loaded_from_the_lake(
+    store: CheckpointStore, tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
     folder = write_checkpoint(tmp_path / "model")
-    (folder / "pytorch_model.bin").write_bytes(b"x")
+    (folder / name).write_bytes(data)
     digest = store.put(folder)
     record = Record("checkpoints", "e", None, "", 1, "1", details={"checkpoint": digest})
-    with pytest.raises(ValueError, match="pickle"):
+    with pytest.raises(ValueError, match=message):
         store.load(record)
-    with pytest.raises(ValueError, match="pickle"):
+    with pytest.raises(ValueError, match=message):
         store.encoder_digest(digest)
