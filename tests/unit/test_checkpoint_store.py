@@ -6,6 +6,7 @@ import pytest
 
 from platform_assets.checkpoints.store import MANIFEST, CheckpointStore
 from platform_assets.provenance import PREFIX, Record, canonical, sha256_text
+from platform_assets.tracing import Tracer
 from resources.object_store import ObjectStore
 from tests.checkpoints import write_checkpoint
 from tests.spies import Platform
@@ -81,3 +82,20 @@ def test_what_could_run_code_is_not_loaded_from_the_lake(
         store.load(record)
     with pytest.raises(ValueError, match=message):
         store.encoder_digest(digest)
+
+
+def test_a_trace_verifies_the_base_a_checkpoint_was_trained_from(
+    platform: Platform, tmp_path: Path
+) -> None:
+    state = platform.state
+    base = state.checkpoints.put(write_checkpoint(tmp_path / "base"))
+    trained = write_checkpoint(tmp_path / "trained")
+    (trained / "training.json").write_text("{}")
+    details = {"checkpoint": state.checkpoints.put(trained), "base": base}
+    record = Record("checkpoints", "e", None, "", 1, "1", details=details)
+    tracer = Tracer(state.lake, state.warehouse, state.vectors, state.checkpoints)
+    assert list(tracer._checkpoint(record)) == []
+    state.lake.put(f"{PREFIX}/checkpoints/{base}/config.json", b"{}")
+    assert list(tracer._checkpoint(record)) == [
+        f"config.json of checkpoint {base[:12]} was altered"
+    ]
