@@ -65,7 +65,7 @@ def refresh(
         code_version: A checkpoint made by another one is made anew.
         only_if_missing: Keep a checkpoint of the same recipe although the pairs have changed.
     """
-    chosen = [record for record in pairs if _wants(recipe.training, record.partition)]
+    chosen = [record for record in pairs if wants(recipe.training, record.partition)]
     pairs_digest = sha256_text("|".join(sorted(f"{r.partition}:{r.digest}" for r in chosen)))
     if latest is not None and _made_alike(latest, recipe, code_version):
         same = recipe.training is None or latest.details["pairs"] == pairs_digest
@@ -111,7 +111,8 @@ def _made_alike(latest: Record, recipe: Recipe, code_version: str) -> bool:
     return latest.details["recipe"] == recipe.digest and latest.code_version == code_version
 
 
-def _wants(training: Training | None, corpus: str) -> bool:
+def wants(training: Training | None, corpus: str) -> bool:
+    """Whether a training uses the pairs of a corpus."""
     return training is not None and (training.corpora == "all" or corpus in training.corpora)
 
 

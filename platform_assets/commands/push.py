@@ -4,7 +4,8 @@ from typing import Any
 
 from platform_assets.checkpoints.card import model_card
 from platform_assets.checkpoints.promotion import measured
-from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.checkpoints.recipes import Recipe, load_recipes
+from platform_assets.checkpoints.refresh import wants
 from platform_assets.commands.state import State
 from platform_assets.evaluation.refresh import Quality, qualities
 from platform_assets.partitions import corpus_and_encoder
@@ -35,7 +36,7 @@ def push(state: State, encoder: str, repo: str, *, private: bool) -> dict[str, A
             f"the checkpoint of {encoder} was made by an earlier recipe: first `lakeloom "
             f"materialize --encoder {encoder} --select key:checkpoints`"
         )
-    chain = state.ledger.chain(link.record for link in checkpoint.upstream.values())
+    chain = state.ledger.chain(learned_from(recipe, checkpoint))
     found = _qualities(state, checkpoint)
     origin = state.hub.origin(recipe.base)
 
@@ -45,6 +46,16 @@ def push(state: State, encoder: str, repo: str, *, private: bool) -> dict[str, A
     folder = state.checkpoints.folder(checkpoint.details["checkpoint"])
     published = publisher.publish(folder, repo, card, private=private)
     return {"repo": published.repo, "revision": published.revision, "url": published.url}
+
+
+def learned_from(recipe: Recipe, checkpoint: Record) -> list[str]:
+    """Ids of the records of the pairs that a checkpoint was trained on, its recipe's corpora's."""
+    named = (name.split("/", 1) for name in checkpoint.upstream)
+    return [
+        checkpoint.upstream[f"{asset}/{corpus}"].record
+        for asset, corpus in named
+        if asset == "training_pairs" and wants(recipe.training, corpus)
+    ]
 
 
 def _qualities(state: State, checkpoint: Record) -> dict[str, dict[str, Quality]]:

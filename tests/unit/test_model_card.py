@@ -1,12 +1,19 @@
 """What the card of a published encoder says, and does not claim."""
 
+from dataclasses import replace
+
 from platform_assets.checkpoints.card import model_card
-from platform_assets.checkpoints.recipes import Recipe
+from platform_assets.checkpoints.recipes import Recipe, Training
+from platform_assets.commands.push import learned_from
 from platform_assets.evaluation.refresh import Quality
-from platform_assets.provenance import Record
+from platform_assets.provenance import Record, links
 from resources.model_hub import ModelCard, Origin
 
 PAIRS = Record("training_pairs", "docs", "4711", "d" * 64, 3, "1")
+TRAINING = Training(
+    corpora=("docs",), negatives=0, min_pairs=1, steps=1, batch_size=1, learning_rate=1e-5,
+    warmup_ratio=0, scale=20, max_tokens=8, seed=1, save_steps=1,
+)  # fmt: skip
 GOOD, BAD = {"q1": 1.0, "q2": 0.5}, {"q1": 0.0, "q2": 0.0}
 
 
@@ -39,3 +46,10 @@ def test_a_trained_one_names_its_data() -> None:
     text = card().text
     assert f"| training_pairs | docs | 4711 | `{'d' * 16}` |" in text
     assert "`mit`, as acme/tiny declares" in text
+
+
+def test_the_data_is_that_of_the_corpora_its_recipe_names() -> None:
+    upstream = links(replace(PAIRS, partition=corpus) for corpus in ("docs", "secrets"))
+    checkpoint = Record("checkpoints", "mine", None, "", 1, "1", upstream=upstream)
+    wanted = replace(PAIRS, partition="docs").record_id
+    assert learned_from(Recipe(name="mine", base="tiny", training=TRAINING), checkpoint) == [wanted]
