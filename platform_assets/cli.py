@@ -147,6 +147,14 @@ def _erase(state: "State", arguments: argparse.Namespace) -> Answer:
     return erase(state, corpus, arguments.key, arguments.reason, _show)
 
 
+def _push(state: "State", arguments: argparse.Namespace) -> Answer:
+    from platform_assets.checkpoints.recipes import load_recipes
+    from platform_assets.commands.push import push
+
+    (encoder,) = _chosen([arguments.encoder], sorted(load_recipes()), "encoder")
+    return push(state, encoder, arguments.repo or encoder, private=arguments.private)
+
+
 def _export(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.export import export
     from resources.registry import open_export
@@ -226,6 +234,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("corpus", metavar="CORPUS")
     one.add_argument("--format", choices=["delta"], default="delta")
     one.add_argument("--to", required=True, metavar="FOLDER_OR_URL")
+    one = command("push", _push, "Publish an encoder's checkpoint at the model hub, with its card.")
+    one.add_argument("encoder", metavar="ENCODER")
+    one.add_argument("--repo", metavar="OWNER/NAME", help="by default the encoder's name")
+    one.add_argument("--private", action="store_true", help="if the repository is created now")
     command("status", _status, "Show corpora, encoders and what is published or rejected.")
     command("check", _check, "Run every asset check on every partition.")
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")

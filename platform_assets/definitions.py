@@ -9,6 +9,7 @@ import dagster as dg
 from platform_assets.checkpoints import assets as checkpoint_assets
 from platform_assets.checkpoints import checks as checkpoint_checks
 from platform_assets.checkpoints import declared as recipe_assets
+from platform_assets.checkpoints.bases import KeptModels
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks import assets as chunk_assets
 from platform_assets.chunks import checks as chunk_checks
@@ -86,7 +87,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         "vectors": late(registry.connect_vectors),
         "tracking": late(registry.connect_tracking),
         "trainer": late(registry.connect_trainer),
-        "hub": late(registry.connect_hub),
+        "hub": late(_kept_models),
         "events": late(registry.connect_events),
         "parser": late(registry.connect_parser),
         "encoding": late(lambda _: registry.connect_encoding()),
@@ -118,6 +119,11 @@ def _checkpoint_store(settings: Settings) -> CheckpointStore:
         settings.cache / "checkpoints",
         registry.connect_encoding(),
     )
+
+
+def _kept_models(settings: Settings) -> KeptModels:
+    lake, hub = registry.connect_lake(settings), registry.connect_hub(settings)
+    return KeptModels(hub, lake, _checkpoint_store(settings))
 
 
 defs = build_defs()

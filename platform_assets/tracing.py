@@ -199,8 +199,10 @@ class Tracer:
             yield f"objects changed or gone since they were indexed: {_some(broken)}"
 
     def _checkpoint(self, record: Record) -> Iterator[str]:
-        if fault := self.checkpoints.broken(record.details["checkpoint"]):
-            yield fault
+        kept = {record.details[part] for part in ("checkpoint", "base") if part in record.details}
+        for part in sorted(kept):
+            if fault := self.checkpoints.broken(part):
+                yield fault
 
     def _collection(self, record: Record) -> Iterator[str]:
         name = record.details["collection"]

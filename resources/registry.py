@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from resources.encoding import EncodingBackend
     from resources.events import BucketEvents, NoticeQueue
     from resources.exports import TableExport
-    from resources.model_hub import ModelHub
+    from resources.model_hub import ModelHub, ModelPublisher
     from resources.object_store import ObjectStore
     from resources.parsing import DocumentParser
     from resources.tracking import Tracking
@@ -62,6 +62,12 @@ def connect_hub(settings: Settings) -> "ModelHub":
     """Where base models come from."""
     hub: ModelHub = _connect("hub", settings)
     return hub
+
+
+def connect_publisher(settings: Settings) -> "ModelPublisher":
+    """Where checkpoints are published: the other end of `connect_hub`."""
+    publisher: ModelPublisher = _connect("hub", settings)
+    return publisher
 
 
 def connect_parser(settings: Settings) -> "DocumentParser":
@@ -167,6 +173,13 @@ def _package_hub(_: str, __: Settings) -> Any:
     return PackageHub()
 
 
+def _huggingface(url: str, settings: Settings) -> Any:
+    from resources.model_hub.huggingface import HuggingFaceHub
+    from resources.model_hub.package import PackageHub
+
+    return HuggingFaceHub(url, settings.cache / "hub", PackageHub())
+
+
 def _local_parser(_: str, __: Settings) -> Any:
     from resources.parsing.pool import GuardedParser
 
@@ -209,7 +222,10 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),
     "engine": {"local": _local_parser},
     "trainer": {"accelerate": _accelerate},
-    "hub": {"package": _package_hub},
+    "hub": {
+        "package": _package_hub,
+        **dict.fromkeys(("huggingface", "https", "http"), _huggingface),
+    },
     "events": {
         "polling": _polling_only,
         **dict.fromkeys(("sqs", "https", "http"), _sqs),

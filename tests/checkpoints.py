@@ -22,13 +22,14 @@ CONFIG = {
     "type_vocab_size": 2,
     "vocab_size": len(WORDS) + 4,
 }
+OWN = "sentence_transformers.models"
 MODULES = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
 
 
 def write_checkpoint(folder: Path) -> Path:
     """A BERT of random weights in sentence-transformers layout; returns the folder."""
     (folder / "1_Pooling").mkdir(parents=True)
-    modules = [{"path": path, "type": f"some.module.{kind}"} for path, kind in MODULES.items()]
+    modules = [{"path": path, "type": f"{OWN}.{kind}"} for path, kind in MODULES.items()]
     write_json(folder / "modules.json", modules)
     write_json(folder / "config.json", CONFIG)
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": MAX_TOKENS})

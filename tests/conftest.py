@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.servers.hub import HubDouble, named_hub
 from tests.servers.moto import moto
 from tests.servers.postgres import postgres
 from tests.servers.seaweed import Seaweed, seaweed
@@ -47,3 +48,10 @@ def aws_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Endpoint of an emulator of AWS."""
     with moto(tmp_path_factory.mktemp("moto")) as endpoint:
         yield endpoint
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
+    """A protocol double of the Hugging Face hub, which the settings name."""
+    with named_hub(monkeypatch) as double:
+        yield double

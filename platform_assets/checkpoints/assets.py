@@ -6,7 +6,7 @@ import dagster as dg
 
 from platform_assets.automation import HOURLY
 from platform_assets.checkpoints.declared import recipes
-from platform_assets.checkpoints.promotion import judge, scores
+from platform_assets.checkpoints.promotion import judge, measured, scores
 from platform_assets.checkpoints.recipes import Recipe, load_recipes
 from platform_assets.checkpoints.refresh import MadeCheckpoint, Workshop, clean, refresh
 from platform_assets.checkpoints.store import CheckpointStore
@@ -155,13 +155,8 @@ def _records(
 def _measured(context: dg.AssetExecutionContext, ledger: Ledger, encoder: str) -> list[Record]:
     """Evaluations of an encoder with its present checkpoint; those of an earlier one are out."""
     checkpoint = ledger.latest("checkpoints", encoder)
-    found = []
-    for record in _records(context, ledger, "retrieval_evaluation", encoder):
-        index = ledger.get(record.upstream[f"vector_index/{record.partition}"].record)
-        digest = index.details["encoder_digest"]
-        if checkpoint and digest == checkpoint.details["encoder_digest"]:
-            found.append(record)
-    return found
+    evaluations = _records(context, ledger, "retrieval_evaluation", encoder)
+    return measured(ledger, checkpoint, evaluations) if checkpoint else []
 
 
 def _opponent(name: str, tracking: Tracking) -> str | None:

@@ -10,7 +10,7 @@ from platform_assets.evaluation.gate import SIGNIFICANCE
 from platform_assets.evaluation.refresh import qualities
 from platform_assets.evaluation.significance import paired_difference
 from platform_assets.partitions import corpus_and_encoder
-from platform_assets.provenance import Record
+from platform_assets.provenance import Ledger, Record
 from resources.vector_store import Retriever
 from resources.warehouse import Warehouse
 
@@ -21,6 +21,16 @@ class Promotion:
 
     promote: bool
     why: str
+
+
+def measured(ledger: Ledger, checkpoint: Record, evaluations: Iterable[Record]) -> list[Record]:
+    """Those of an encoder's evaluations that are of this checkpoint, not of an earlier one."""
+    found = []
+    for record in evaluations:
+        index = ledger.get(record.upstream[f"vector_index/{record.partition}"].record)
+        if index.details["encoder_digest"] == checkpoint.details["encoder_digest"]:
+            found.append(record)
+    return found
 
 
 def scores(warehouse: Warehouse, evaluations: Iterable[Record]) -> dict[str, float]:

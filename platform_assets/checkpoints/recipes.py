@@ -3,12 +3,14 @@
 Here: reading and checking recipes.toml. Not here: the training itself (resources/training).
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,11 +21,24 @@ from pydantic import (
 
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import NEGATIVES
+from resources.model_hub import PINNED
 from resources.training.hyperparameters import Hyperparameters
 
 RECIPES = Path(__file__).with_name("recipes.toml")
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
+
+
+def _pinned(base: str) -> str:
+    if PINNED.fullmatch(base) or re.fullmatch(r"[\w.-]+", base, re.ASCII):
+        return base
+    raise ValueError(
+        "name a model that a package carries, or pin one of a hub: owner/name@ and the 40 hex "
+        "digits of a commit"
+    )
+
+
+Base = Annotated[str, AfterValidator(_pinned)]
 
 
 class _Frozen(BaseModel):
@@ -50,8 +65,9 @@ class Recipe(_Frozen):
     """One encoder; equal recipes on equal pairs give equal checkpoints."""
 
     name: Slug
-    base: Annotated[str, StringConstraints(min_length=1)]
-    """Name of the base model at the model hub."""
+    base: Base
+    """The base model: one that a package carries by its name, one of a hub as owner/name@ and the
+    40 hex digits of a commit."""
     training: Training | None = None
     """None: the checkpoint is the base model itself."""
 

@@ -28,7 +28,8 @@ class MadeCheckpoint:
     """A checkpoint in the lake and how it came there."""
 
     details: Mapping[str, str]
-    """`checkpoint` and `encoder_digest`, `recipe`, `pairs` (digests), `pair_count`, `trained`."""
+    """`checkpoint`, `base` and `encoder_digest`, `recipe`, `pairs` (digests), `pair_count`,
+    `trained`."""
     result: TrainingResult | None = None
     """None where nothing was trained now."""
     made_now: bool = False
@@ -64,7 +65,7 @@ def refresh(
         code_version: A checkpoint made by another one is made anew.
         only_if_missing: Keep a checkpoint of the same recipe although the pairs have changed.
     """
-    chosen = [record for record in pairs if _wants(recipe.training, record.partition)]
+    chosen = [record for record in pairs if wants(recipe.training, record.partition)]
     pairs_digest = sha256_text("|".join(sorted(f"{r.partition}:{r.digest}" for r in chosen)))
     if latest is not None and _made_alike(latest, recipe, code_version):
         same = recipe.training is None or latest.details["pairs"] == pairs_digest
@@ -72,6 +73,7 @@ def refresh(
             encoder_digest = workshop.store.encoder_digest(latest.details["checkpoint"])
             return MadeCheckpoint({**latest.details, "encoder_digest": encoder_digest})
     result, folder = None, workshop.hub.fetch(recipe.base)
+    base = workshop.store.put(folder)
     rows = _pairs(workshop, chosen)
     if recipe.training and rows.num_rows >= recipe.training.min_pairs:
         made_of = fingerprint(code_version, recipe.digest, pairs_digest)
@@ -82,6 +84,7 @@ def refresh(
     digest = workshop.store.put(folder)
     details = {
         "checkpoint": digest,
+        "base": base,
         "encoder_digest": workshop.store.encoder_digest(digest),
         "recipe": recipe.digest,
         "pairs": pairs_digest if recipe.training else "",
@@ -108,7 +111,8 @@ def _made_alike(latest: Record, recipe: Recipe, code_version: str) -> bool:
     return latest.details["recipe"] == recipe.digest and latest.code_version == code_version
 
 
-def _wants(training: Training | None, corpus: str) -> bool:
+def wants(training: Training | None, corpus: str) -> bool:
+    """Whether a training uses the pairs of a corpus."""
     return training is not None and (training.corpora == "all" or corpus in training.corpora)
 
 

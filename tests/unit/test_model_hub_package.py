@@ -1,11 +1,14 @@
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from resources.encoding.checkpoint import sha256_file
+from resources.model_hub import ModelCard, Origin
 from resources.model_hub.package import MODELS, PackagedModel, PackageHub
+from resources.settings import UsageError
 
 MINILM = "all-MiniLM-L6-v2"
 
@@ -35,7 +38,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
     weights.write_bytes(b"weights")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     pins = {"model.safetensors": sha256_file(weights)}
-    return PackagedModel("carries-a-model", "carries_a_model", "model", pins)
+    return PackagedModel("carries-a-model", "carries_a_model", "model", Origin("a/b", "mit"), pins)
 
 
 def test_altered_or_missing_file_is_refused(packaged: PackagedModel) -> None:
@@ -49,8 +52,25 @@ def test_altered_or_missing_file_is_refused(packaged: PackagedModel) -> None:
         hub.fetch("m")
 
 
-def test_pickle_beside_the_model_is_refused(packaged: PackagedModel) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "pytorch_model.bin").write_bytes(b"x"), "may be a pickle"),
+        (lambda folder: (folder / "modeling.py").touch(), "or a program"),
+        (lambda folder: (folder / "vocab.txt").symlink_to("/etc/hostname"), "a link that leads"),
+        (lambda folder: (folder / "config.json").write_text('{"auto_map": 1}'), "by auto_map"),
+    ],
+)
+def test_what_could_run_code_beside_the_model_is_refused(
+    packaged: PackagedModel, change: Callable[[Path], None], message: str
+) -> None:
     hub = PackageHub({"m": packaged})
-    (hub.fetch("m") / "pytorch_model.bin").write_bytes(b"x")
-    with pytest.raises(ValueError, match="pickle"):
+    change(hub.fetch("m"))
+    with pytest.raises(ValueError, match=message):
         hub.fetch("m")
+
+
+def test_packages_take_no_models(tmp_path: Path) -> None:
+    card = ModelCard("a/b", "mit", (), "")
+    with pytest.raises(UsageError, match="set LAKELOOM_HUB=huggingface://"):
+        PackageHub().publish(tmp_path, "mine", lambda _: card, private=True)
