@@ -92,6 +92,14 @@ bench-upload: $(VENV)/.dev ## Seconds from an upload to the search, by polling a
 bench-encoding: $(VENV)/.dev ## Encoding against SentenceTransformer.encode()
 	@$(BIN)/python -m tests.benchmarks.bench_encoding
 
+.PHONY: bench-quality
+bench-quality: $(VENV)/.dev ## What training is worth, ablations too; on XQUAD=folder as well
+	@$(BIN)/python -m tests.benchmarks.bench_quality $(if $(XQUAD),--xquad '$(XQUAD)')
+
+.PHONY: bench-training
+bench-training: $(VENV)/.dev ## Training and embedding against sentence-transformers, on a GPU if there is one
+	@$(BIN)/python -m tests.benchmarks.bench_training
+
 .PHONY: bench-maintenance
 bench-maintenance: $(VENV)/.dev ## Scans after 200 updates, before and after maintenance
 	@$(BIN)/python -m tests.benchmarks.bench_maintenance
