@@ -5,7 +5,6 @@ Not here: the training (contrastive/), how processes are started (one file for e
 """
 
 import os
-import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -14,24 +13,17 @@ from pydantic import TypeAdapter
 
 from resources.training import TrainingJob
 from resources.training.contrastive.loop import train
-
-
-def _end_with_launcher() -> None:
-    """End this process as soon as its launcher is gone, even by `kill -9`.
-
-    Standard input is a pipe that the launcher holds open and never writes to.
-    """
-
-    def watch() -> None:
-        os.read(0, 1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+from resources.training.watch import end_with_launcher
 
 
 def main() -> None:
+    """Do the work, and end when the launcher does, however that is."""
+    end_with_launcher()
+    work()
+
+
+def work() -> None:
     """Read the job from Pipes, train, and send the result back; only rank 0 speaks."""
-    _end_with_launcher()
     if int(os.environ.get("RANK", "0")) > 0:
         params = PipesMappingParamsLoader(os.environ).load_context_params()
         with PipesDefaultContextLoader().load_context(params) as context:

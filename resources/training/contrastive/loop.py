@@ -7,14 +7,16 @@ Not here: a step's gradients (gradients.py), the process (resources/training/wor
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, set_seed
+from accelerate.utils import DistributedType, InitProcessGroupKwargs, set_seed
 from safetensors.torch import save_file
 from transformers import get_scheduler
 
@@ -105,8 +107,8 @@ class _Run:
         self._gradients = Gradients(accelerator, self._encoder, settings, log)
         self.progress = Progress(self._gradients)
         accelerator.register_for_checkpointing(self._schedule, self.progress)
-        self._state = StateFolder(job.state, self._fingerprint(job, processes))
         self._accelerator, self._settings, self._log = accelerator, settings, log
+        self._state = StateFolder(job.state, self._fingerprint(job, processes))
         self._since, self._texts = time.monotonic(), 0
 
     def _prepare(
@@ -136,7 +138,9 @@ class _Run:
     def _fingerprint(self, job: TrainingJob, world_size: int) -> str:
         """Digest of all that decides the weights: a state is taken up only if it is the same."""
         base = sha256_file(transformer_folder(job.base_model) / "model.safetensors")
-        parts = [base, self._pairs.digest(), dict(job.hyperparameters), world_size]
+        sharded = self._accelerator.state.deepspeed_plugin
+        stage = sharded.zero_stage if sharded else None  # decides how a state is laid out
+        parts = [base, self._pairs.digest(), dict(job.hyperparameters), world_size, stage]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def resume(self) -> int:
@@ -202,14 +206,25 @@ class _Run:
 
     def write(self, job: TrainingJob) -> None:
         """Write the finished checkpoint."""
-        weights = plain_weights(self._accelerator.unwrap_model(self._encoder))
+        with self._whole():
+            weights = plain_weights(self._accelerator.unwrap_model(self._encoder))
 
-        def save(path: Path) -> None:
-            save_file(weights, path, metadata={"format": "pt"})
+            def save(path: Path) -> None:
+                save_file(weights, path, metadata={"format": "pt"})
 
-        if self._accelerator.is_main_process:
-            write_checkpoint(job.base_model, job.output, save)
+            if self._accelerator.is_main_process:
+                write_checkpoint(job.base_model, job.output, save)
         self._accelerator.wait_for_everyone()
+
+    def _whole(self) -> AbstractContextManager[object]:
+        """Within, each process has all weights, also where ZeRO gave it a share of them."""
+        if self._accelerator.distributed_type != DistributedType.DEEPSPEED:
+            return nullcontext()
+        import deepspeed
+
+        weights = list(self._encoder.parameters())
+        whole: AbstractContextManager[object] = deepspeed.zero.GatheredParameters(weights)
+        return whole
 
 
 def _accelerator(world_size: int, settings: Hyperparameters) -> Accelerator:
@@ -220,8 +235,17 @@ def _accelerator(world_size: int, settings: Hyperparameters) -> Accelerator:
         chip = torch.cpu.get_capabilities()
         fast = bool(chip.get("avx512_bf16") or chip.get("amx_bf16"))
     half = fast if settings.precision == "auto" else settings.precision == "bf16"
-    on_cpu = world_size > 1 and not torch.cuda.is_available()
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if half else "no")
+    cuda = torch.cuda.is_available()
+    sharded = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    accelerator = Accelerator(
+        cpu=world_size > 1 and not cuda and not sharded,
+        mixed_precision="bf16" if half else "no",
+        kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")] if sharded and not cuda else None,
+    )
+    if sharded:  # DeepSpeed's own bf16 would round the weights; this rounds as the others do
+        accelerator.state.deepspeed_plugin.deepspeed_config.update(
+            bf16={"enabled": False}, torch_autocast={"enabled": half, "dtype": "bfloat16"}
+        )
     if accelerator.num_processes != world_size:
         raise RuntimeError(
             f"{world_size} training processes were asked for, {accelerator.num_processes} run"
