@@ -6,6 +6,7 @@ Not here: the systems themselves; each is imported only when its scheme is asked
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,9 +54,19 @@ def connect_tracking(settings: Settings) -> "Tracking":
 
 
 def connect_trainer(settings: Settings) -> "Trainer":
-    """The training engine."""
-    trainer: Trainer = _connect("trainer", settings)
-    return trainer
+    """The training engine, where a recipe asks for no other."""
+    from resources.training.by_recipe import TrainerByRecipe
+
+    def engine(url: str) -> "Trainer":
+        trainer: Trainer = _connect("trainer", replace(settings, trainer=url))
+        return trainer
+
+    return TrainerByRecipe(engine(settings.trainer), engine)
+
+
+def check_engine(url: str) -> None:
+    """See that a URL names a training engine; raises UsageError."""
+    _connect("trainer", replace(Settings.from_env(), trainer=url))
 
 
 def connect_hub(settings: Settings) -> "ModelHub":
@@ -161,10 +172,34 @@ def _mlflow(url: str, settings: Settings) -> Any:
     return MlflowTracking(url, str(settings.home / "mlflow"))
 
 
-def _accelerate(_: str, __: Settings) -> Any:
+def _accelerate(url: str, _: Settings) -> Any:
     from resources.training.accelerate import AccelerateTrainer
 
-    return AccelerateTrainer()
+    return AccelerateTrainer.of(url)
+
+
+def _deepspeed(url: str, _: Settings) -> Any:
+    from resources.training.deepspeed import DeepSpeedTrainer
+
+    return DeepSpeedTrainer.of(url)
+
+
+def _ray(url: str, _: Settings) -> Any:
+    from resources.training.ray import RayTrainer
+
+    return RayTrainer.of(url)
+
+
+def _spark(url: str, _: Settings) -> Any:
+    from resources.training.spark import SparkTrainer
+
+    return SparkTrainer.of(url)
+
+
+def _kubernetes(url: str, settings: Settings) -> Any:
+    from resources.training.kubernetes import KubernetesTrainer, PodOptions
+
+    return KubernetesTrainer(PodOptions.of(url), settings.lake, lambda: connect_lake(settings))
 
 
 def _package_hub(_: str, __: Settings) -> Any:
@@ -221,7 +256,13 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "vectors": {"edge": _qdrant_edge, "http": _qdrant_server, "https": _qdrant_server},
     "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),
     "engine": {"local": _local_parser},
-    "trainer": {"accelerate": _accelerate},
+    "trainer": {
+        "accelerate": _accelerate,
+        "deepspeed": _deepspeed,
+        "ray": _ray,
+        "spark": _spark,
+        "kubernetes": _kubernetes,
+    },
     "hub": {
         "package": _package_hub,
         **dict.fromkeys(("huggingface", "https", "http"), _huggingface),

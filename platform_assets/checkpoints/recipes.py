@@ -22,9 +22,13 @@ from pydantic import (
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import NEGATIVES
 from resources.model_hub import PINNED
+from resources.registry import check_engine
+from resources.training import Resources
 from resources.training.hyperparameters import Hyperparameters
 
 RECIPES = Path(__file__).with_name("recipes.toml")
+_WHERE = {"engine", "resources"}
+"""Fields that say where a training runs, not what comes of it."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
 
@@ -45,6 +49,11 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _known_engine(url: str) -> str:
+    check_engine(url)
+    return url
+
+
 class Training(Hyperparameters):
     """How a base model is trained on pairs of query and passage."""
 
@@ -54,6 +63,9 @@ class Training(Hyperparameters):
     """Mined hard negatives a pair; with 0, the other pairs of a batch alone."""
     min_pairs: PositiveInt
     """With fewer pairs there is no training, and the checkpoint is the base model unchanged."""
+    engine: Annotated[str, AfterValidator(_known_engine)] | None = None
+    """URL of the engine, in place of the one of LAKELOOM_TRAINER."""
+    resources: Resources = Resources()
 
     def hyperparameters(self) -> dict[str, Any]:
         """What the training worker is told."""
@@ -73,8 +85,9 @@ class Recipe(_Frozen):
 
     @property
     def digest(self) -> str:
-        """sha256 (hex) of the recipe's canonical JSON."""
-        return sha256_text(canonical(self.model_dump(mode="json", exclude_none=True)))
+        """sha256 (hex) of the recipe's canonical JSON; where it is trained is no part of it."""
+        what = self.model_dump(mode="json", exclude_none=True, exclude={"training": _WHERE})
+        return sha256_text(canonical(what))
 
 
 def load_recipes(path: Path | None = None) -> dict[str, Recipe]:

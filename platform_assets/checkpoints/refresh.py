@@ -133,5 +133,12 @@ def _job(recipe: Recipe, base: Path, rows: pa.Table, folder: Path) -> TrainingJo
     negatives = pc.list_slice(rows.column("negatives"), 0, recipe.training.negatives)
     columns = [rows.column("query"), rows.column("positive"), negatives]
     pq.write_table(pa.table(columns, ["query", "positive", "negatives"]), pairs)
-    hyperparameters = recipe.training.hyperparameters()
-    return TrainingJob(base, pairs, folder / "checkpoint", folder / "state", hyperparameters)
+    return TrainingJob(
+        base_model=base,
+        pairs=pairs,
+        output=folder / "checkpoint",
+        state=folder / "state",
+        hyperparameters=recipe.training.hyperparameters(),
+        engine=recipe.training.engine or "",
+        resources=recipe.training.resources,
+    )

@@ -6,12 +6,36 @@ Not here: recipes and training pairs (platform_assets/checkpoints, platform_asse
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, StringConstraints
 
 if TYPE_CHECKING:  # a worker's machine needs dagster-pipes, not Dagster
     import dagster as dg
+
+
+class Resources(BaseModel):
+    """What a training asks for in all; an engine with several workers shares it out equally.
+
+    Engines in processes of one machine take what is there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    gpus: NonNegativeInt = 0
+    cpu: PositiveFloat | None = None
+    """Cores; None: as the engine thinks fit."""
+    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi)$")] | None = None
+    """Amount as Kubernetes writes it; None: as the engine thinks fit."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory in bytes; 0 if none is asked for."""
+        if self.memory is None:
+            return 0
+        return int(self.memory[:-2]) * {"Mi": 2**20, "Gi": 2**30}[self.memory[-2:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +52,9 @@ class TrainingJob:
     """Folder for resumable state; a killed job goes on from here."""
     hyperparameters: Mapping[str, Any]
     """Those of hyperparameters.py; the worker names a wrong or unknown one."""
+    engine: str = ""
+    """URL of the engine that the recipe asks for; empty: the one of LAKELOOM_TRAINER."""
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from platform_assets.checkpoints.refresh import MadeCheckpoint, Workshop, refres
 from platform_assets.provenance import Record
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.tables import OwnRows, rows_of
-from resources.training import TrainingJob, TrainingResult
+from resources.training import Resources, TrainingJob, TrainingResult
 from tests.checkpoints import write_checkpoint
 from tests.spies import Platform
 
@@ -19,8 +19,12 @@ TRAINING = Training(
     negatives=0, min_pairs=1, steps=1, batch_size=1, learning_rate=1e-5, warmup_ratio=0,
     scale=20, max_tokens=8, seed=1, save_steps=1,
 )  # fmt: skip
+ELSEWHERE = TRAINING.model_copy(
+    update={"engine": "ray://head:6379", "resources": Resources(gpus=2)}
+)
 RECIPES = {
     "tuned": Recipe(name="tuned", base="tiny", training=TRAINING),
+    "elsewhere": Recipe(name="elsewhere", base="tiny", training=ELSEWHERE),
     "plain": Recipe(name="plain", base="tiny"),
 }
 
@@ -85,3 +89,11 @@ def test_a_pretrained_model_is_fetched_once_for_each_version_of_the_code(bench: 
         assert bench.fetched == fetched
     assert not bench.jobs
     assert len(digests) == 1, "the same weights are the same encoder: nothing is embedded anew"
+
+
+def test_a_job_says_where_its_recipe_wants_it(bench: Bench) -> None:
+    bench.make("tuned", "1")
+    bench.make("elsewhere", "1")
+    assert [job.engine for job in bench.jobs] == ["", "ray://head:6379"]
+    assert [job.resources.gpus for job in bench.jobs] == [0, 2]
+    assert bench.jobs[0].hyperparameters == bench.jobs[1].hyperparameters

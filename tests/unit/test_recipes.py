@@ -70,9 +70,30 @@ def test_digest_covers_every_field_and_not_the_spelling(tmp_path: Path) -> None:
         assert load_recipes(write(tmp_path, TRAINED.replace(old, new)))["tuned"].digest != digest
 
 
+def test_where_a_recipe_is_trained_is_no_part_of_its_digest(tmp_path: Path) -> None:
+    plain = load_recipes(write(tmp_path, TRAINED))["tuned"]
+    asking = """engine = "ray://?workers=2"
+[tuned.training.resources]
+gpus = 2
+cpu = 8
+memory = "32Gi"
+"""
+    recipe = load_recipes(write(tmp_path, TRAINED + asking))["tuned"]
+    assert recipe.digest == plain.digest
+    assert recipe.training is not None
+    assert plain.training is not None
+    assert recipe.training.hyperparameters() == plain.training.hyperparameters()
+    assert recipe.training.engine == "ray://?workers=2"
+    assert recipe.training.resources.memory_bytes == 32 * 2**30
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (TRAINED + 'engine = "horse://"\n', "training.engine: .*begin it with accelerate://"),
+        (TRAINED + 'engine = "ray://?worker=2"\n', "training.engine: .*worker: Extra inputs"),
+        (TRAINED + "resources = { gpu = 1 }\n", "training.resources.gpu: Extra inputs"),
+        (TRAINED + 'resources = { memory = "3 GB" }\n', "training.resources.memory: .*pattern"),
         ("[tuned]\n", "recipe 'tuned': base: Field required"),
         (TRAINED + "epoch = 1\n", "recipe 'tuned': training.epoch: Extra inputs"),
         (TRAINED.replace("batch_size = 4", "batch_size = 0"), "training.batch_size: .*than 0"),

@@ -1,0 +1,23 @@
+"""The engine that a recipe asks for, or else the one of LAKELOOM_TRAINER.
+
+Here: the choice. Not here: engines, and which URL is which (registry.py).
+"""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from resources.training import Trainer, TrainingJob, TrainingResult
+
+
+class TrainerByRecipe:
+    """Hands each job to its engine."""
+
+    def __init__(self, default: Trainer, connect: Callable[[str], Trainer]) -> None:
+        self._default = default
+        self._connect = connect
+
+    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+        """Train on the job's engine; raises what that does."""
+        trainer = self._connect(job.engine) if job.engine else self._default
+        return trainer.train(job, context)

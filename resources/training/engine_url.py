@@ -1,0 +1,37 @@
+"""What an engine's URL may say: `scheme://address?parameter=value&...`.
+
+Here: reading and checking the parameters. Not here: which scheme is which engine (registry.py).
+"""
+
+from typing import Self
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from resources.settings import UsageError
+
+
+class EngineOptions(BaseModel):
+    """Parameters of an engine, one field each; `address` is what stands after the `//`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Read a URL.
+
+        Raises:
+            UsageError: a parameter is unknown or wrong; names it and those there are.
+        """
+        parts = urlsplit(url)
+        found = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if address := parts.netloc + parts.path.rstrip("/"):
+            found["address"] = address
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise UsageError(
+                f"the training engine {parts.scheme}://: {'; '.join(faults)}; "
+                f"it takes {', '.join(cls.model_fields)}"
+            ) from error

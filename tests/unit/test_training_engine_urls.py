@@ -1,0 +1,76 @@
+"""What LAKELOOM_TRAINER may say, and which engine a job gets."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources import registry
+from resources.settings import Settings, UsageError
+from resources.training import TrainingJob, TrainingResult
+from resources.training.accelerate import AccelerateTrainer
+from resources.training.by_recipe import TrainerByRecipe
+from resources.training.deepspeed import DeepSpeedTrainer
+from resources.training.engine_url import EngineOptions
+from resources.training.launch import require
+from resources.training.ray import RayTrainer
+from resources.training.spark import SparkTrainer
+
+
+@pytest.mark.parametrize(
+    ("url", "engine"),
+    [
+        ("accelerate://", AccelerateTrainer()),
+        ("accelerate://?processes=2", AccelerateTrainer(processes=2)),
+        ("deepspeed://?processes=4&stage=3", DeepSpeedTrainer(processes=4, stage=3)),
+        ("ray://?workers=2", RayTrainer(workers=2)),
+        ("ray://head:6379?workers=8", RayTrainer(address="head:6379", workers=8)),
+        ("spark://master:7077?workers=8", SparkTrainer(address="master:7077", workers=8)),
+    ],
+)
+def test_url_names_engine_and_parameters(url: str, engine: EngineOptions) -> None:
+    assert type(engine).of(url) == engine
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("accelerate://?proceses=2", "proceses: Extra inputs.*it takes processes"),
+        ("accelerate://?processes=0", "processes: .*greater than 0"),
+        ("accelerate://?processes=", "processes: .*valid integer"),
+        ("accelerate://host", "address: Extra inputs"),
+        ("deepspeed://?stage=4", "stage: .*less than or equal to 3"),
+        ("kubernetes://search?images=x", "images: Extra inputs"),
+        ("horse://", "LAKELOOM_TRAINER='horse:.*names no known system"),
+    ],
+)
+def test_wrong_parameter_is_named(url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        registry.connect_trainer(replace(Settings.from_env({}), trainer=url))
+
+
+def test_missing_package_says_how_to_install_it() -> None:
+    with pytest.raises(UsageError, match=r"pip install .*\.\[ray\]"):
+        require("no_such_package", "ray")
+
+
+class Named:
+    """An engine that says which it was."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def train(self, job: TrainingJob, context: Any) -> TrainingResult:
+        del job, context
+        return TrainingResult(1, 1, self._name, (), 0)
+
+
+def test_the_recipes_engine_wins_over_the_setting() -> None:
+    trainer = TrainerByRecipe(Named("of the setting"), Named)
+    here = Path()
+    job = TrainingJob(here, here, here, here, {})
+    context: Any = None
+    assert trainer.train(job, context).device == "of the setting"
+    asking = replace(job, engine="ray://?workers=2")
+    assert trainer.train(asking, context).device == "ray://?workers=2"
