@@ -1,11 +1,13 @@
 """The assets `checkpoints` and `promoted_encoder`."""
 
+import os
 from dataclasses import replace
 
 import dagster as dg
 
 from platform_assets.automation import HOURLY
 from platform_assets.checkpoints.declared import recipes
+from platform_assets.checkpoints.pods import training_tags
 from platform_assets.checkpoints.promotion import judge, measured, scores
 from platform_assets.checkpoints.recipes import Recipe, load_recipes
 from platform_assets.checkpoints.refresh import MadeCheckpoint, Workshop, clean, refresh
@@ -18,26 +20,12 @@ from platform_assets.reconcile import Report, Work
 from platform_assets.results import OWNERS, materialized
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
+from resources.settings import VARIABLES
 from resources.tracking import Tracking
 from resources.training import Trainer
 from resources.warehouse import Warehouse
 
 CODE_VERSION = "1"
-
-GPU_TAGS = {
-    "dagster-k8s/config": {
-        "container_config": {
-            "resources": {
-                "requests": {"cpu": "4", "memory": "16Gi"},
-                "limits": {"memory": "16Gi", "nvidia.com/gpu": "1"},
-            }
-        },
-        "pod_spec_config": {
-            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
-        },
-    }
-}
-"""Op tags, so that runs from the UI and backfills ask Kubernetes for a GPU as well."""
 
 
 @dg.asset(
@@ -48,7 +36,7 @@ GPU_TAGS = {
     owners=OWNERS,
     code_version=CODE_VERSION,
     pool="gpu",
-    op_tags=GPU_TAGS,
+    op_tags=training_tags(os.environ.get(VARIABLES["trainer"], "")),
 )
 def checkpoints(
     context: dg.AssetExecutionContext,

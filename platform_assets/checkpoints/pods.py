@@ -1,0 +1,38 @@
+"""What a run that trains asks of Kubernetes.
+
+Here: op tags, so that runs from the UI and backfills ask as well.
+Not here: the training pod of the engine kubernetes:// (resources/training/kubernetes.py).
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+_GPU = "nvidia.com/gpu"
+
+
+def training_tags(trainer: str) -> dict[str, Any]:
+    """Op tags of an asset that trains with an engine.
+
+    Args:
+        trainer: The engine's URL. One that trains on other machines leaves the run's own pod
+            waiting, which would hold a GPU for nothing.
+    """
+    parts = urlsplit(trainer)
+    if parts.scheme == "kubernetes" or (parts.scheme in ("ray", "spark") and parts.netloc):
+        waiting = {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}}
+        return _tags({"container_config": {"resources": waiting}})
+    training = {
+        "requests": {"cpu": "4", "memory": "16Gi"},
+        "limits": {"memory": "16Gi", _GPU: "1"},
+    }
+    tolerations = [{"key": _GPU, "operator": "Exists"}]
+    return _tags(
+        {
+            "container_config": {"resources": training},
+            "pod_spec_config": {"tolerations": tolerations},
+        }
+    )
+
+
+def _tags(config: dict[str, Any]) -> dict[str, Any]:
+    return {"dagster-k8s/config": config}
