@@ -62,9 +62,24 @@ build/azurite:
 	@UV_LINK_MODE=copy UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python .venv-engines/bin/python -r $<
 	@touch $@
 
+# DeepSpeed builds nothing beforehand, but its build wants these and torch.
+$(VENV)/.training: $(VENV)/.dev
+	@$(INSTALL) ninja py-cpuinfo setuptools wheel
+	@DS_BUILD_OPS=0 DS_ACCELERATOR=cpu $(INSTALL) -e '.[deepspeed,ray,spark]'
+	@touch $@
+
 .PHONY: test-engines
-test-engines: .venv-engines/.made ## Other engines on the same tables: DuckDB, and Sail in an environment of its own
+test-engines: .venv-engines/.made test-training-engines ## Other engines: on the same tables, and for training
 	@$(BIN)/python -m pytest -q tests/integration/test_engines_duckdb.py tests/integration/test_engines_sail.py
+
+.venv-mlrun/.made: tests/mlrun.txt $(VENV)/.dev
+	@$(PYTHON) -m venv .venv-mlrun
+	@UV_LINK_MODE=copy UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python .venv-mlrun/bin/python -r $<
+	@touch $@
+
+.PHONY: test-training-engines
+test-training-engines: $(VENV)/.training .venv-mlrun/.made ## accelerate, DeepSpeed, Ray, Spark, two processes each (Spark needs Java 17)
+	@$(BIN)/python -m pytest -q tests/integration/test_training_engines.py tests/integration/test_training_on_the_kubernetes_double.py tests/unit/test_deploy_training_manifests.py
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict
