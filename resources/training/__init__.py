@@ -6,9 +6,9 @@ Not here: recipes and training pairs (platform_assets/checkpoints, platform_asse
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:  # a worker's machine needs dagster-pipes, not Dagster
     import dagster as dg
@@ -28,6 +28,9 @@ class TrainingJob:
     """Folder for resumable state; a killed job goes on from here."""
     hyperparameters: Mapping[str, Any]
     """Those of hyperparameters.py; the worker names a wrong or unknown one."""
+    task: Literal["contrastive", "causal"] = "contrastive"
+    """`causal`: `base_model` is a decoder, `pairs` holds texts, `output` an adapter, and there is
+    no state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class TrainingResult:
     losses: tuple[tuple[int, float], ...]
     """(step, loss) of the whole training, those before a resume included."""
     seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What else was measured."""
 
 
 class Trainer(Protocol):

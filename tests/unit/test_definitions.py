@@ -39,6 +39,7 @@ GROUPS = (
     "document_processing",
     "training_data",
     "encoders",
+    "language_models",
     "embeddings",
     "vector_database",
     "evaluation",
