@@ -26,7 +26,7 @@ def test_the_shipped_recipes_are_read() -> None:
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, line: str, fault: str) -> None:
-    name = line.split(" ")[0]
+    name = line.split(" ", maxsplit=1)[0]
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(RECIPES.read_text().replace(line, f"{name} = -1"))
     with pytest.raises(ValueError, match=f"recipe 'smollm2-tuned': {fault}"):
