@@ -77,7 +77,7 @@ def checkpoints(
 
         def train(job: TrainingJob) -> TrainingResult:
             chosen = [each for each in pairs if wants(recipe.training, each.partition)]
-            run.begin(begun(recipe, chosen, CODE_VERSION, context.run_id))
+            run.begin(begun(recipe, chosen, CODE_VERSION, context.run.run_id))
             return trainer.train(job, context)
 
         workshop = Workshop(hub, checkpoint_store, warehouse, train)

@@ -59,7 +59,7 @@ def language_models(
     with logbook.run() as run:
 
         def train(job: TrainingJob) -> TrainingResult:
-            run.begin(_begun(recipe, upstream, context.run_id))
+            run.begin(_begun(recipe, upstream, context.run.run_id))
             return trainer.train(job, context)
 
         workshop = Workshop(hub, checkpoint_store, warehouse, train)
