@@ -162,7 +162,7 @@ def test_the_run_of_a_killed_training_is_closed_by_the_sensor(quarry: Quarry) ->
         ).records[0]
         dagster_event = event.event_log_entry.get_dagster_event()
         context = dg.build_run_status_sensor_context(
-            ended_trainings.name, dagster_event, instance, run, {"tracking": tracking}
+            ended_trainings.name, dagster_event, instance, run, resources={"tracking": tracking}
         )
         ended_trainings(context)
     assert quarry.runs()[0].info.status == "KILLED"
