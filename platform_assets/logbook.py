@@ -99,10 +99,15 @@ class Logbook:
             folder: Digest of a checkpoint -> a local copy of its files.
         """
         for note in self.waiting():
-            tracked = self.attempt(partial(_enter, note, folder))
+            try:
+                model = folder(note.checkpoint)
+            except LookupError:  # somebody removed it from the lake: there is nothing to register
+                self._lake.delete(self._key(note.checkpoint))
+                continue
+            tracked = self.attempt(partial(_enter, note, model))
             if tracked is None:
                 break
-            self.write(replace(note, tracked=tracked))
+            self.write(replace(note, tracked=tracked, outcome=replace(note.outcome, losses=())))
 
     def waiting(self) -> list[Note]:
         """Trainings that the tracking does not know of yet."""
@@ -122,7 +127,7 @@ class Logbook:
         try:
             return do(self._tracking)
         except RuntimeError as error:
-            self._warn(f"{error}; the training goes on, the next materialisation enters it")
+            self._warn(f"{error}; trainings go on without it and are entered later")
             return None
 
     def write(self, note: Note) -> None:
@@ -136,10 +141,10 @@ class Logbook:
         return f"{self._prefix}{checkpoint}.json"
 
 
-def _enter(note: Note, folder: Callable[[str], Path], tracking: Tracking) -> Tracked:
+def _enter(note: Note, model: Path, tracking: Tracking) -> Tracked:
     plot = png(training_loss({note.training.name: note.outcome.losses}))
     outcome = replace(note.outcome, plots={LOSS_PLOT: plot})
-    return tracking.finish(note.run, note.training, outcome, folder(note.checkpoint))
+    return tracking.finish(note.run, note.training, outcome, model)
 
 
 def untracked(notes: Sequence[Note]) -> Verdict:

@@ -1,6 +1,7 @@
 """A real decoder tuned for real, in a few steps on a small corpus."""
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ STONES = (
     "agate", "basalt", "chalk", "dolomite", "emery", "flint", "gneiss", "hornfels", "ironstone",
     "jasper", "kaolin", "limestone", "marble", "novaculite", "obsidian", "porphyry",
 )  # fmt: skip
+TWIN = next(key for key in map("twin-{}.md".format, count()) if split_of(key) == "train")
+"""A document of the training part whose text a held-out document has, too."""
 RECIPE = f"""
 [{NAME}]
 base = "SmolLM2-135M-Instruct"
@@ -46,6 +49,11 @@ layers = ["q_proj", "v_proj"]
 """
 
 
+def text_on(stone: str) -> str:
+    text = f"# Working {stone} in the quarry\n\nThe {stone} is split along its bed by two masons "
+    return f"{text}and a boy.\n\nWhoever dresses {stone} needs a mallet and patience.\n"
+
+
 class Quarry:
     """A corpus of like documents and the language model tuned on it."""
 
@@ -54,9 +62,9 @@ class Quarry:
         patch.setattr(recipes, "RECIPES", toml)
         self.recipe(2e-3)
         for stone in STONES:
-            text = f"# Working {stone} in the quarry\n\nThe {stone} is split along its bed by two "
-            text += f"masons and a boy.\n\nWhoever dresses {stone} needs a mallet and patience.\n"
-            platform.write(CORPUS, f"{stone}.md", text)
+            platform.write(CORPUS, f"{stone}.md", text_on(stone))
+        unseen = next(stone for stone in STONES if split_of(f"{stone}.md") == "test")
+        platform.write(CORPUS, TWIN, text_on(unseen))
         platform.materialize(CORPUS, select="+key:queries or +key:chunks")
         self.row = self.tune()
 
@@ -86,7 +94,20 @@ def test_the_loss_on_held_out_text_goes_down(quarry: Quarry) -> None:
     assert float(details["held_out_loss_after"]) < float(details["held_out_loss_before"]) - 0.1
     held = sum(split_of(f"{stone}.md") == "test" for stone in STONES)
     assert int(details["held_out_documents"]) >= held > 0
-    assert int(details["documents"]) + int(details["held_out_documents"]) == len(STONES)
+    assert int(details["documents"]) > 0
+
+
+def test_no_text_is_on_both_sides(quarry: Quarry) -> None:
+    chunks = quarry.state.ledger.require("chunks", CORPUS)
+    texts = texts_of(quarry.state.warehouse, chunks)
+    learned = [text for text in texts if not text.held_out]
+    assert {text.key for text in texts if text.held_out} >= {
+        f"{stone}.md" for stone in STONES if split_of(f"{stone}.md") == "test"
+    }
+    assert all(split_of(text.key) == "train" for text in learned)
+    assert TWIN not in {text.key for text in learned}
+    held_out = {text.text for text in texts if text.held_out}
+    assert not any(held in text.text for held in held_out for text in learned)
 
 
 def test_the_adapter_in_the_lake_has_that_loss_again(quarry: Quarry) -> None:
