@@ -174,7 +174,7 @@ def test_a_document_it_learned_from_is_flagged_when_erased(quarry: Quarry) -> No
     lake, warehouse = quarry.state.lake, quarry.state.warehouse
     keys = {row["key"] for row in quarry.platform.rows(CHUNKS, corpus=CORPUS)}
     learned = next(key for key in sorted(keys) if split_of(key) == "train")
-    unseen = next(key for key in sorted(keys) if split_of(key) == "test")
+    unseen = [key for key in sorted(keys) if split_of(key) == "test"][-1]  # it has no twin
     [found] = begin(CORPUS, document_id(CORPUS, learned), "", lake, warehouse).checkpoints
     assert (found.encoder, found.checkpoint) == (NAME, quarry.details()["checkpoint"])
     assert found.certain
