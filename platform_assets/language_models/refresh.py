@@ -5,7 +5,7 @@ Here: whether it is trained, and on what. Not here: the training (resources/trai
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -84,20 +84,13 @@ def refresh(
             f"language model {recipe.name}: none of its corpora has chunks; materialise them first"
         )
     _require_extra()
+    texts = [text for record in chunks for text in texts_of(workshop.warehouse, record)]
     read = sorted(f"{record.name}:{record.digest}" for record in upstream)
     made_of = fingerprint(code_version, recipe.digest, *read)
     folder = workshop.store.scratch / recipe.name / made_of[:16]
-    texts = [text for record in chunks for text in texts_of(workshop.warehouse, record)]
     write_texts(texts, folder / "texts.parquet")
     base = workshop.store.put(_base(workshop.hub, recipe.base, folder / "base"))
-    job = TrainingJob(
-        workshop.store.folder(base),
-        folder / "texts.parquet",
-        folder / "adapter",
-        folder / "state",
-        recipe.hyperparameters(),
-        task="causal",
-    )
+    job = _job(recipe, workshop.store.folder(base), folder)
     result = workshop.train(job)
     digest = workshop.store.put(job.output)
     details = {
@@ -107,18 +100,18 @@ def refresh(
         "held_out_documents": str(sum(text.held_out for text in texts)),
         **{name: f"{value:.6g}" for name, value in result.metrics.items()},
     }
-    made = Record(
-        ASSET,
-        recipe.name,
-        None,
-        digest,
-        1,
-        code_version,
-        config=draft.config,
-        upstream=draft.upstream,
-        details=details,
+    return MadeAdapter(replace(draft, digest=digest, details=details), result)
+
+
+def _job(recipe: LanguageModel, base: Path, folder: Path) -> TrainingJob:
+    return TrainingJob(
+        base,
+        folder / "texts.parquet",
+        folder / "adapter",
+        folder / "state",
+        recipe.hyperparameters(),
+        task="causal",
     )
-    return MadeAdapter(made, result)
 
 
 def clean(recipe: LanguageModel, store: CheckpointStore) -> None:
