@@ -195,14 +195,14 @@ def test_the_run_of_a_killed_process_is_closed(
 
 
 def test_the_registered_model_has_a_signature_and_predicts(
-    tracking: MlflowTracking, uri: str
+    tracking: MlflowTracking, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
     from sentence_transformers import SentenceTransformer
 
     version = tracking.register("minilm", BASE, {"digest": "d"})
     model = f"models:/{ENCODER}/{version}"
-    mlflow.set_tracking_uri(uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     signature = mlflow.models.get_model_info(model).signature
     assert signature.inputs.to_dict() == [{"type": "string", "required": True}]
     vector = {"dtype": "float32", "shape": (-1, 384)}
