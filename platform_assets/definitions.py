@@ -22,6 +22,8 @@ from platform_assets.erasure import checks as erasure_checks
 from platform_assets.evaluation import assets as evaluation_assets
 from platform_assets.evaluation import checks as evaluation_checks
 from platform_assets.evaluation.quality_report import quality_report
+from platform_assets.language_models import assets as language_model_assets
+from platform_assets.language_models import checks as language_model_checks
 from platform_assets.maintenance import assets as maintenance_assets
 from platform_assets.maintenance import checks as maintenance_checks
 from platform_assets.marked_executor import marked_executor
@@ -37,6 +39,7 @@ from resources.tracking.mlflow_run import mlflow_run
 from sensors.automation import automation
 from sensors.bucket_events import bucket_events
 from sensors.bucket_uploads import bucket_uploads
+from sensors.ended_trainings import ended_trainings
 from sensors.pretrained_encoders import pretrained_encoders
 from sensors.schedules import daily_maintenance, weekly_training, weekly_training_pairs
 
@@ -50,6 +53,7 @@ MODULES: tuple[ModuleType, ...] = (
     embedding_assets,
     index_assets,
     evaluation_assets,
+    language_model_assets,
     maintenance_assets,
     erasure_assets,
 )
@@ -63,6 +67,7 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     embedding_checks,
     index_checks,
     evaluation_checks,
+    language_model_checks,
     maintenance_checks,
     erasure_checks,
 )
@@ -105,7 +110,7 @@ def build_defs(
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[asset_checks, quality_report],
-        sensors=[bucket_uploads, bucket_events, pretrained_encoders, automation],
+        sensors=[bucket_uploads, bucket_events, pretrained_encoders, ended_trainings, automation],
         schedules=[weekly_training_pairs, weekly_training, daily_maintenance],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=marked_executor,

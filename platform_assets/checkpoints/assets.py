@@ -1,18 +1,19 @@
 """The assets `checkpoints` and `promoted_encoder`."""
 
-import os
 from dataclasses import replace
 
 import dagster as dg
 
 from platform_assets.automation import HOURLY
 from platform_assets.checkpoints.declared import recipes
-from platform_assets.checkpoints.pods import training_tags
-from platform_assets.checkpoints.promotion import judge, measured, scores
-from platform_assets.checkpoints.recipes import Recipe, load_recipes
-from platform_assets.checkpoints.refresh import MadeCheckpoint, Workshop, clean, refresh
+from platform_assets.checkpoints.pods import TRAINING_TAGS
+from platform_assets.checkpoints.promotion import figures, judge, measured, scores
+from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.checkpoints.refresh import Workshop, clean, refresh, wants
 from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.checkpoints.tracked import begun, ended
 from platform_assets.demand import OnDemand
+from platform_assets.logbook import Logbook, shown
 from platform_assets.partitions import corpora, encoders
 from platform_assets.provenance import Ledger, Record, links, sha256_text
 from platform_assets.queries.assets import training_pairs
@@ -20,9 +21,8 @@ from platform_assets.reconcile import Report, Work
 from platform_assets.results import OWNERS, materialized
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
-from resources.settings import VARIABLES
 from resources.tracking import Tracking
-from resources.training import Trainer
+from resources.training import Trainer, TrainingJob, TrainingResult
 from resources.warehouse import Warehouse
 
 CODE_VERSION = "1"
@@ -36,7 +36,7 @@ CODE_VERSION = "1"
     owners=OWNERS,
     code_version=CODE_VERSION,
     pool="gpu",
-    op_tags=training_tags(os.environ.get(VARIABLES["trainer"], "")),
+    op_tags=TRAINING_TAGS,
 )
 def checkpoints(
     context: dg.AssetExecutionContext,
@@ -57,11 +57,19 @@ def checkpoints(
     ledger = Ledger(lake)
     pairs = _records(context, ledger, "training_pairs") if recipe.training else []
     latest = ledger.latest("checkpoints", recipe.name)
-    workshop = Workshop(hub, checkpoint_store, warehouse, lambda job: trainer.train(job, context))
     keep = config.only_if_missing
-    made = refresh(recipe, latest, pairs, workshop, CODE_VERSION, only_if_missing=keep)
-    if made.result:
-        _track(tracking, recipe, made, checkpoint_store)
+    logbook = Logbook(tracking, lake, context.log.warning, "checkpoints", recipe.name)
+    with logbook.run() as run:
+
+        def train(job: TrainingJob) -> TrainingResult:
+            chosen = [each for each in pairs if wants(recipe.training, each.partition)]
+            run.begin(begun(recipe, chosen, CODE_VERSION, context.run.run_id))
+            return trainer.train(job, context)
+
+        workshop = Workshop(hub, checkpoint_store, warehouse, train)
+        made = refresh(recipe, latest, pairs, workshop, CODE_VERSION, only_if_missing=keep)
+        if made.result:
+            run.note(made.details["checkpoint"], ended(made.details, made.result))
     upstream = pairs if made.made_now else []
     draft = Record(
         asset="checkpoints",
@@ -75,10 +83,12 @@ def checkpoints(
     )
     record = ledger.commit(draft)
     clean(recipe, workshop)
+    logbook.settle(checkpoint_store.folder)
     new = latest is None or latest.record_id != record.record_id
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None and new))
     report.work = Work(trained_steps=made.result.steps if made.result else 0)
-    return materialized(report, record, {"base": recipe.base})
+    seen = logbook.links(made.details["checkpoint"])
+    return materialized(report, record, {"base": recipe.base, **seen})
 
 
 @dg.asset(
@@ -97,7 +107,11 @@ def promoted_encoder(
     tracking: dg.ResourceParam[Tracking],
     checkpoint_store: dg.ResourceParam[CheckpointStore],
 ) -> dg.MaterializeResult[None]:
-    """The champion alias in the model registry; moves only to a significantly better encoder."""
+    """The champion and challenger aliases in the model registry; only this gate moves them.
+
+    Champion becomes what is significantly better; challenger is the newest version measured that
+    is not champion.
+    """
     name = context.partition_key
     ledger = Ledger(lake)
     checkpoint = ledger.require("checkpoints", name)
@@ -106,15 +120,15 @@ def promoted_encoder(
     latest = ledger.latest("promoted_encoder", name)
     draft = Record("promoted_encoder", name, None, "", 1, CODE_VERSION, upstream=links(upstream))
     if latest and ledger.settled(draft):
-        return materialized(Report(rows=1), latest)
+        seen = shown(tracking.links(latest.details["version"]))
+        return materialized(Report(rows=1), latest, seen)
     standings = {other: scores(warehouse, found) for other, found in evaluations.items()}
     verdict = judge(name, standings, _opponent(name, tracking))
     digest = checkpoint.details["encoder_digest"]
     version = tracking.version_of(name, digest) or tracking.register(
         name, checkpoint_store.folder(checkpoint.details["checkpoint"]), {"digest": digest}
     )
-    if verdict.promote:
-        tracking.promote(name, version)
+    tracking.rank(name, version, figures(standings[name], verdict), promote=verdict.promote)
     champion = tracking.champion()
     details = {
         "champion": f"{champion[0]} v{champion[1]}" if champion else "none",
@@ -125,7 +139,7 @@ def promoted_encoder(
     digest = sha256_text(f"{details}")
     record = ledger.commit(replace(draft, digest=digest, details=details))
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None))
-    return materialized(report, record)
+    return materialized(report, record, shown(tracking.links(version)))
 
 
 def _records(
@@ -158,30 +172,3 @@ def _opponent(name: str, tracking: Tracking) -> str | None:
     base = known[name].base
     bases = (r.name for r in known.values() if r.training is None and r.base == base)
     return next(bases, None)
-
-
-def _track(
-    tracking: Tracking, recipe: Recipe, made: MadeCheckpoint, store: CheckpointStore
-) -> None:
-    assert recipe.training is not None
-    assert made.result is not None
-    result = made.result
-    tracking.log_training(
-        recipe.name,
-        {
-            "base": recipe.base,
-            "pairs": made.details["pair_count"],
-            **recipe.training.hyperparameters(),
-        },
-        result.losses,
-        {"final_loss": result.losses[-1][1], "seconds": result.seconds, "steps": result.steps},
-        {
-            "digest": made.details["encoder_digest"],
-            "checkpoint": made.details["checkpoint"],
-            "recipe": recipe.digest,
-            "pairs": made.details["pairs"],
-            "device": result.device,
-            "world_size": str(result.world_size),
-        },
-        store.folder(made.details["checkpoint"]),
-    )

@@ -6,8 +6,10 @@ from platform_assets.checking import Verdict, verdict_of
 from platform_assets.checkpoints.assets import checkpoints, promoted_encoder
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.logbook import Logbook, untracked
 from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
+from resources.tracking import Tracking
 
 
 @dg.asset_check(asset=checkpoints, blocking=True)
@@ -43,6 +45,21 @@ def trained_as_its_recipe_says(
             "`lakeloom materialize --select 'key:training_pairs or key:checkpoints'`"
         )
         return Verdict(fault, {"pairs": pairs})
+
+    return verdict_of(context, lake, checkpoints, examine, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(asset=checkpoints)
+def training_is_tracked(
+    context: dg.AssetCheckExecutionContext,
+    lake: dg.ResourceParam[ObjectStore],
+    tracking: dg.ResourceParam[Tracking],
+) -> dg.AssetCheckResult:
+    """Every training is in the experiment tracking; warns until one that waits is entered."""
+
+    def examine(encoder: str) -> Verdict:
+        logbook = Logbook(tracking, lake, context.log.warning, "checkpoints", encoder)
+        return untracked(logbook.waiting())
 
     return verdict_of(context, lake, checkpoints, examine, dg.AssetCheckSeverity.WARN)
 

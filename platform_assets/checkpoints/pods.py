@@ -4,8 +4,11 @@ Here: op tags, so that runs from the UI and backfills ask as well.
 Not here: the training pod of the engine kubernetes:// (resources/training/kubernetes.py).
 """
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
+
+from resources.settings import VARIABLES
 
 _GPU = "nvidia.com/gpu"
 
@@ -36,3 +39,7 @@ def training_tags(trainer: str) -> dict[str, Any]:
 
 def _tags(config: dict[str, Any]) -> dict[str, Any]:
     return {"dagster-k8s/config": config}
+
+
+TRAINING_TAGS = training_tags(os.environ.get(VARIABLES["trainer"], ""))
+"""Those of this code location, settled when it is loaded, as op tags are."""

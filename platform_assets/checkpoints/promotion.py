@@ -44,6 +44,14 @@ def scores(warehouse: Warehouse, evaluations: Iterable[Record]) -> dict[str, flo
     return found
 
 
+def figures(mine: Mapping[str, float], verdict: Promotion) -> dict[str, str]:
+    """What the registry shows of a version; nothing if it answered no test query."""
+    if not mine:
+        return {}
+    mean = sum(mine.values()) / len(mine)
+    return {"ndcg_at_10": f"{mean:.4f}", "test_queries": str(len(mine)), "verdict": verdict.why}
+
+
 def judge(
     name: str, standings: Mapping[str, Mapping[str, float]], opponent: str | None
 ) -> Promotion:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,8 @@ from resources.training.hyperparameters import Hyperparameters
 RECIPES = Path(__file__).with_name("recipes.toml")
 _WHERE = {"engine", "resources"}
 """Fields that say where a training runs, not what comes of it."""
+
+_R = TypeVar("_R", bound=BaseModel)
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
 
@@ -96,19 +98,23 @@ def load_recipes(path: Path | None = None) -> dict[str, Recipe]:
     Raises:
         ValueError: the file is no TOML, or a recipe is wrong; names the recipe and the field.
     """
-    path = path or RECIPES
+    return read_recipes(path or RECIPES, Recipe)
+
+
+def read_recipes(path: Path, kind: type[_R]) -> dict[str, _R]:
+    """Read a TOML file with one table a recipe of some kind; raises like `load_recipes`."""
     try:
         tables = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path.name}: {error}") from error
-    return {name: _recipe(path, name, table) for name, table in tables.items()}
+    return {name: _recipe(path, name, table, kind) for name, table in tables.items()}
 
 
-def _recipe(path: Path, name: str, table: object) -> Recipe:
+def _recipe(path: Path, name: str, table: object, kind: type[_R]) -> _R:
     if not isinstance(table, Mapping) or "name" in table:
         raise ValueError(f"{path.name}: {name!r}: a recipe is a table, and its heading is its name")
     try:
-        return Recipe.model_validate({**table, "name": name})
+        return kind.model_validate({**table, "name": name})
     except ValidationError as error:
         faults = (
             f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"

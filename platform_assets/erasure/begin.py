@@ -14,18 +14,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.erasure.case import Case, Trained, cases, now
 from platform_assets.erasure.forms import buffers
 from platform_assets.erasure.passages import Passages
 from platform_assets.erasure.tombstones import mark
 from platform_assets.provenance import Ledger, Record
+from platform_assets.queries import split_of
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.refresh import listing
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
+
+_LEARNED_FROM = {"checkpoints": "training_pairs", "language_models": "chunks"}
+"""Asset that holds trained weights -> the one it learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +168,12 @@ def _distinctive(
 def _trained(
     corpus: str, keys: set[str], lake: ObjectStore, warehouse: Warehouse
 ) -> Iterator[Trained]:
-    """Every checkpoint that was ever trained on a pair with one of the documents."""
+    """Every checkpoint and adapter that was ever trained on one of the documents."""
     ledger = Ledger(lake)
     shows: dict[str, bool | None] = {}
     for record_id, record in ledger.newest_first():
-        link = record.upstream.get(f"training_pairs/{corpus}")
-        if record.asset != "checkpoints" or link is None or record.details["trained"] != "yes":
+        link = record.upstream.get(f"{_LEARNED_FROM.get(record.asset)}/{corpus}")
+        if link is None or record.details.get("trained") == "no":
             continue
         if link.record not in shows:
             shows[link.record] = _shown(warehouse, ledger.get(link.record), keys)
@@ -177,17 +182,24 @@ def _trained(
             yield Trained(record.partition, checkpoint, record_id, certain)
 
 
-def _shown(warehouse: Warehouse, pairs: Record, keys: set[str]) -> bool | None:
-    """Whether a pair shows one of some documents; None if the pairs are gone."""
-    scope = {"corpus": pairs.partition}
-    columns = ["positive_key", "negative_keys"]
+def _shown(warehouse: Warehouse, read: Record, keys: set[str]) -> bool | None:
+    """Whether pairs, or texts to train on, show one of some documents; None if they are gone."""
     try:
-        rows = warehouse.scan(TRAINING_PAIRS, scope, columns, snapshot=pairs.snapshot)
+        return not keys.isdisjoint(_keys(warehouse, read))
     except (ValueError, FileNotFoundError, LookupError):
         return None
+
+
+def _keys(warehouse: Warehouse, read: Record) -> set[str]:
+    scope = {"corpus": read.partition}
+    if read.asset == "chunks":
+        rows = warehouse.scan(CHUNKS, scope, ["key"], snapshot=read.snapshot)
+        return {key for key in rows.column("key").to_pylist() if split_of(key) == "train"}
+    columns = ["positive_key", "negative_keys"]
+    rows = warehouse.scan(TRAINING_PAIRS, scope, columns, snapshot=read.snapshot)
     shown: set[str] = set(rows.column("positive_key").to_pylist())
     shown.update(pc.list_flatten(rows.column("negative_keys")).to_pylist())
-    return not keys.isdisjoint(shown)
+    return shown
 
 
 def _judged(corpus: str, keys: set[str], lake: ObjectStore, warehouse: Warehouse) -> dict[str, int]:

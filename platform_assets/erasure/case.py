@@ -20,9 +20,10 @@ State = Literal["marked", "found", "proven"]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A checkpoint that learned from an erased document."""
+    """A checkpoint, or a language model's adapter, that learned from an erased document."""
 
     encoder: str
+    """Its recipe."""
     checkpoint: str
     """Digest of its files."""
     record: str

@@ -1,4 +1,4 @@
-"""Checks of `erasures`, and of `checkpoints` that learned from what was erased."""
+"""Checks of `erasures`, and of weights that learned from what was erased."""
 
 import dagster as dg
 
@@ -7,6 +7,7 @@ from platform_assets.checkpoints.assets import checkpoints
 from platform_assets.erasure.assets import erasures
 from platform_assets.erasure.case import cases
 from platform_assets.erasure.tombstones import erased_corpora
+from platform_assets.language_models.assets import language_models
 from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
 
@@ -37,6 +38,24 @@ def not_trained_on_erased_documents(
     context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
 ) -> dg.AssetCheckResult:
     """No checkpoint in use learned from a document that was erased since; warns until retrained."""
+    return _unlearned(context, lake, checkpoints, "'key:training_pairs or key:checkpoints+'")
+
+
+@dg.asset_check(asset=language_models)
+def not_tuned_on_erased_documents(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.AssetCheckResult:
+    """No adapter in use learned from a document that was erased since; warns until tuned anew."""
+    return _unlearned(context, lake, language_models, "key:language_models")
+
+
+def _unlearned(
+    context: dg.AssetCheckExecutionContext,
+    lake: ObjectStore,
+    asset: dg.AssetsDefinition,
+    select: str,
+) -> dg.AssetCheckResult:
+    """Warn of what learned from erased documents; `select` is what makes it anew."""
     learned = {
         (trained.encoder, trained.checkpoint): case
         for corpus in erased_corpora(lake)
@@ -44,15 +63,15 @@ def not_trained_on_erased_documents(
         for trained in case.checkpoints
     }
 
-    def examine(encoder: str) -> Verdict:
-        record = Ledger(lake).require("checkpoints", encoder)
-        case = learned.get((encoder, record.details["checkpoint"]))
+    def examine(name: str) -> Verdict:
+        record = Ledger(lake).require(asset.key.to_user_string(), name)
+        case = learned.get((name, record.details["checkpoint"]))
         if case is None:
             return Verdict(None)
         fault = (
             f"it learned from document {case.documents[0]} of {case.corpus}, erased since: retrain "
-            "with `lakeloom materialize --select 'key:training_pairs or key:checkpoints+'`"
+            f"with `lakeloom materialize --select {select}`"
         )
         return Verdict(fault)
 
-    return verdict_of(context, lake, checkpoints, examine, dg.AssetCheckSeverity.WARN)
+    return verdict_of(context, lake, asset, examine, dg.AssetCheckSeverity.WARN)

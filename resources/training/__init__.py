@@ -8,7 +8,7 @@ Not here: recipes and training pairs (platform_assets/checkpoints, platform_asse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, StringConstraints
 
@@ -55,6 +55,9 @@ class TrainingJob:
     engine: str = ""
     """URL of the engine that the recipe asks for; empty: the one of LAKELOOM_TRAINER."""
     resources: Resources = field(default_factory=Resources)
+    task: Literal["contrastive", "causal"] = "contrastive"
+    """`causal`: `base_model` is a decoder, `pairs` holds texts, `output` an adapter, and there is
+    no state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class TrainingResult:
     losses: tuple[tuple[int, float], ...]
     """(step, loss) of the whole training, those before a resume included."""
     seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What else was measured."""
 
 
 class Trainer(Protocol):

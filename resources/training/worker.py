@@ -1,7 +1,7 @@
 """The training code that every engine runs: `python -m resources.training.worker` under Pipes.
 
 Here: one process of a training, from the job it is told to the result it reports.
-Not here: the training (contrastive/), how processes are started (one file for each engine).
+Not here: the training (tasks.py), how processes are started (one file for each engine).
 """
 
 import os
@@ -12,7 +12,7 @@ from dagster_pipes import PipesDefaultContextLoader, PipesMappingParamsLoader, o
 from pydantic import TypeAdapter
 
 from resources.training import TrainingJob
-from resources.training.contrastive.loop import train
+from resources.training.tasks import train
 from resources.training.watch import end_with_launcher
 
 

@@ -22,7 +22,7 @@ from platform_assets.checkpoints import recipes
 from platform_assets.documents import refresh as documents
 from platform_assets.embeddings import refresh as embeddings
 from platform_assets.vector_indexes import refresh as vector_index
-from resources.training import accelerate
+from resources.training import launch
 from tests.spies import Calls, Platform
 
 CORPUS = "harbour"
@@ -62,7 +62,7 @@ STOPS = {
         "vector_index", "resources.vector_store.qdrant_edge_build:Workspace.move_to", 1
     ),
     "while training": Stop(
-        "checkpoints", "resources.training.worker:_Run.step", 4, encoder="minilm-tuned"
+        "checkpoints", "resources.training.contrastive.loop:_Run.step", 4, encoder="minilm-tuned"
     ),
 }
 
@@ -90,7 +90,7 @@ def main() -> None:
         setattr(module, name, value)
     platform = Platform(Path(os.environ["LAKELOOM_HOME"]), pytest.MonkeyPatch())
     if stop.asset == "checkpoints":
-        accelerate._WORKER = "tests.faults.killed_worker"
+        launch.WORKER = "tests.faults.killed_worker"
     else:
         arm(stop, lambda: _keep(platform.calls, Path(sys.argv[2])))
     answer = platform.answer(CORPUS, encoders=[stop.encoder], select=stop.asset)

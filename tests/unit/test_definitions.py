@@ -39,6 +39,7 @@ GROUPS = (
     "document_processing",
     "training_data",
     "encoders",
+    "language_models",
     "embeddings",
     "vector_database",
     "evaluation",
@@ -80,7 +81,7 @@ def test_loading_imports_no_heavy_library() -> None:
 
 
 def test_every_asset_describes_itself(specs: dict[str, dg.AssetSpec]) -> None:
-    assert len(specs) == 16
+    assert len(specs) == 17
     for name, spec in specs.items():
         assert spec.description, name
         assert spec.owners, name
@@ -124,7 +125,7 @@ def test_what_starts_by_itself() -> None:
         for sensor in defs.sensors or ()
         if sensor.default_status == dg.DefaultSensorStatus.RUNNING
     }
-    assert running == {"bucket_uploads", "pretrained_encoders", "automation"}
+    assert running == {"bucket_uploads", "pretrained_encoders", "ended_trainings", "automation"}
     assert not any(
         schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         for schedule in defs.schedules or ()

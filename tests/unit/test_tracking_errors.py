@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from resources.tracking import Outcome, Training
 from resources.tracking.mlflow import MlflowTracking
+from resources.tracking.secrets import without_secrets
 
 
 def test_model_without_digest_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
@@ -11,7 +13,7 @@ def test_model_without_digest_is_refused_before_anything_is_opened(tmp_path: Pat
     with pytest.raises(ValueError, match="must have `digest`"):
         tracking.register("minilm", tmp_path, {"colour": "blue"})
     with pytest.raises(ValueError, match="must have `digest`"):
-        tracking.log_training("minilm", {}, [], {}, {"digest": ""}, tmp_path)
+        tracking.finish("", Training("encoder", "minilm", {}), Outcome((), {}, {}), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -27,3 +29,14 @@ def test_unreachable_server_is_named_without_its_password(monkeypatch: pytest.Mo
     assert "s3cr%40t" not in str(caught.value)
     assert "s3cr@t" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def test_stored_reasons_hold_no_secret() -> None:
+    env = {
+        "LAKELOOM_CATALOG": "postgresql+psycopg2://me:p%40ss@db/x",
+        "AWS_SECRET_ACCESS_KEY": "wJalr/K7",
+        "HF_TOKEN": "hf_abc",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    said = "false: p@ss, p%40ss, wJalr/K7, hf_abc and https://you:other@host/path"
+    assert without_secrets(said, env) == "false: ***, ***, ***, *** and https://***@host/path"

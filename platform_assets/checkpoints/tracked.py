@@ -1,0 +1,61 @@
+"""What the experiment tracking is told of a training.
+
+Here: parameters, data and tags before it, figures after it. Not here: when it is told (logbook.py).
+"""
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import BaseModel
+
+from platform_assets.checkpoints.recipes import Recipe
+from platform_assets.provenance import Record, canonical
+from resources.tracking import Dataset, Outcome, Training
+from resources.training import TrainingResult
+
+
+def begun(recipe: Recipe, pairs: Iterable[Record], code_version: str, run_id: str) -> Training:
+    """An encoder's training as it begins, on the training pairs of some records."""
+    assert recipe.training is not None
+    return Training(
+        kind="encoder",
+        name=recipe.name,
+        parameters={"base": recipe.base, **plain(recipe.training)},
+        datasets=datasets(pairs),
+        tags={"code_version": code_version, "dagster_run_id": run_id, "recipe": recipe.digest},
+    )
+
+
+def plain(settings: BaseModel) -> dict[str, str | int | float]:
+    """The fields of a recipe that are set, as parameters of a run."""
+    return {
+        name: value if isinstance(value, str | int | float) else canonical(value)
+        for name, value in settings.model_dump(mode="json", exclude_none=True).items()
+    }
+
+
+def datasets(records: Iterable[Record]) -> tuple[Dataset, ...]:
+    """The tables' snapshots that some records pin, as data of a run."""
+    return tuple(
+        Dataset(record.name, record.digest, record.snapshot or "", record.rows)
+        for record in records
+    )
+
+
+def ended(details: Mapping[str, str], result: TrainingResult) -> Outcome:
+    """A training as it ended; `digest` is the encoder's, under which its version is found."""
+    return Outcome(
+        losses=result.losses,
+        metrics={
+            "final_loss": result.losses[-1][1],
+            "seconds": result.seconds,
+            "steps": result.steps,
+            "pairs": int(details["pair_count"]),
+        },
+        tags={
+            "digest": details["encoder_digest"],
+            "checkpoint": details["checkpoint"],
+            "pairs": details["pairs"],
+            "device": result.device,
+            "world_size": str(result.world_size),
+        },
+    )

@@ -1,0 +1,1 @@
+"""Language models: small decoders tuned on the texts of corpora, as adapters in the lake."""

@@ -1,0 +1,45 @@
+"""Recipes of language models: base model, corpora, low-rank updates, steps.
+
+Here: reading and checking recipes.toml. Not here: the training (resources/training/causal).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from platform_assets.checkpoints.recipes import Slug, read_recipes
+from platform_assets.provenance import canonical, sha256_text
+from resources.training.causal import CausalHyperparameters
+
+RECIPES = Path(__file__).with_name("recipes.toml")
+
+
+class LanguageModel(CausalHyperparameters):
+    """One tuned decoder; equal recipes on equal texts give equal adapters, but for rounding."""
+
+    name: Slug
+    corpora: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = "all"
+    """Corpora whose training-split documents are learned."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the recipe's canonical JSON."""
+        return sha256_text(canonical(self.model_dump(mode="json")))
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """What the training worker is told."""
+        return self.model_dump(mode="json", include=set(CausalHyperparameters.model_fields))
+
+    def wants(self, corpus: str) -> bool:
+        """Whether it is trained on a corpus."""
+        return self.corpora == "all" or corpus in self.corpora
+
+
+def load_language_models(path: Path | None = None) -> dict[str, LanguageModel]:
+    """Read recipes from a TOML file with one table a recipe, by default recipes.toml here.
+
+    Raises:
+        ValueError: the file is no TOML, or a recipe is wrong; names the recipe and the field.
+    """
+    return read_recipes(path or RECIPES, LanguageModel)

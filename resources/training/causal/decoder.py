@@ -1,0 +1,71 @@
+"""Decoders for training: the base model from a folder, low-rank updates on it, and back.
+
+Here: transformers' and peft's calls. Not here: the training (loop.py).
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resources.training.hyperparameters import Lora
+
+ADAPTER = "adapter_config.json"
+
+
+def load_base(folder: Path) -> tuple[Any, Any]:
+    """(model in float32, tokenizer) of a folder with one GGUF file, or in transformers' layout.
+
+    Quantised weights are unpacked: what is trained is added to what will run.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    found = sorted(folder.glob("*.gguf"))
+    file = {"gguf_file": found[0].name} if found else {"use_safetensors": True}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **file)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **file)
+    return model, tokenizer
+
+
+def with_updates(model: torch.nn.Module, lora: Lora) -> Any:
+    """The model with low-rank updates, which alone are trained and begin as nothing.
+
+    Raises:
+        ValueError: no layer's name ends as the recipe says.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.layers),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def load_adapter(model: torch.nn.Module, folder: Path) -> Any:
+    """A base model with the updates that `write_adapter` wrote."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(folder))
+
+
+def write_adapter(model: Any, folder: Path, base: str) -> None:
+    """Write the updates as safetensors, with a configuration that names the base model.
+
+    peft would name the folder that the base model was read from, which is another on each machine.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # of a base model in one file peft cannot see the vocabulary
+        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / ADAPTER).read_text())
+    config["base_model_name_or_path"] = base
+    config["target_modules"] = sorted(config["target_modules"])
+    (folder / ADAPTER).write_text(json.dumps(config, indent=1, sort_keys=True))
