@@ -99,9 +99,9 @@ def test_tables_in_a_catalog_of_their_own_are_searched_too(
     assert places["tables"]["decoded"] > 0
     assert any(layer.startswith("catalog") for layer in case.not_searched)
     texts = tmp_path / "tables"
-    for number, (_, data) in enumerate(state.warehouse.files(DOCUMENTS)):
+    for number, (_, file) in enumerate(state.warehouse.files(DOCUMENTS)):
         texts.mkdir(exist_ok=True)
-        (texts / str(number)).write_bytes(data)
+        (texts / str(number)).write_bytes(file.read())
     assert holders(texts, ["first.md"]) == {}
     assert "parquet" in holders(texts, ["second.md"])
 
