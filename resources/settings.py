@@ -95,6 +95,11 @@ _LOCAL = {"file": "", "edge": "", "sqlite": "/"}
 """Schemes of files on this machine -> what stands before the path."""
 
 
+def installing(extra: str) -> str:
+    """What brings one of the optional dependencies, for errors: it is on no registry itself."""
+    return f"`.venv/bin/pip install -c constraints.txt -e '.[{extra}]'` in Lakeloom's folder"
+
+
 def redacted(url: str) -> str:
     """The URL without user, password and query, fit for logs and errors."""
     parts = urlsplit(url)

@@ -37,7 +37,7 @@ from resources.warehouse import TableSpec, Warehouse
 _SOON = datetime.max.replace(tzinfo=UTC)
 """Older than this is everything: no snapshot is too young to go."""
 _COMMIT_TIME = timedelta(hours=1)
-"""What a run may take from writing a file to its commit; spared while others are under way."""
+"""What a run may take from writing a file to its commit; spared while others may be under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Ground:
     """Dagster's home."""
     forget_run: Callable[[str], None]
     alone: bool
-    """Whether no other run is under way, which may be about to commit files it has written."""
+    """Whether no other run can be under way, which may be about to commit files it has written."""
 
 
 def still_there(case: Case, ground: Ground) -> list[str]:

@@ -244,7 +244,8 @@ class Warehouse(Protocol):
         """Delete the data files of a scope that neither the current snapshot nor `keep` names.
 
         For an erasure, which no pin of another scope may hold up: older snapshots that such pins
-        keep stay readable but for this scope. `scope` needs only the columns that matter.
+        keep stay readable but for this scope. What branches have added stays. `scope` needs only
+        the columns that matter.
         """
         ...
 
