@@ -18,6 +18,7 @@ VARIABLES: dict[str, str] = {
     "trainer": "LAKELOOM_TRAINER",
     "hub": "LAKELOOM_HUB",
     "events": "LAKELOOM_EVENTS",
+    "classifier": "LAKELOOM_CLASSIFIER",
 }
 """Layer -> environment variable that picks its system."""
 POLLING_ONLY = "polling://"
@@ -41,6 +42,7 @@ class Settings:
     trainer: str
     hub: str
     events: str
+    classifier: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -62,6 +64,7 @@ class Settings:
             "trainer": "accelerate://",
             "hub": "package://",
             "events": POLLING_ONLY,
+            "classifier": "keras://",
         }
         urls = {
             layer: env.get(variable) or defaults[layer] for layer, variable in VARIABLES.items()

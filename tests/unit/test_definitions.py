@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {
     "accelerate",
     "dagster_mlflow",
+    "keras",
     "duckdb",
     "matplotlib",
     "mlflow",
@@ -44,6 +45,7 @@ GROUPS = (
     "evaluation",
     "maintenance",
     "governance",
+    "classification",
 )
 
 
