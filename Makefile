@@ -87,6 +87,25 @@ test-engines: .venv-engines/.made test-training-engines ## Other engines: on the
 test-training-engines: $(VENV)/.training .venv-mlrun/.made ## accelerate, DeepSpeed, Ray, Spark, two processes each (Spark needs Java 17)
 	@$(BIN)/python -m pytest -q tests/integration/test_training_engines.py tests/integration/test_training_on_the_kubernetes_double.py tests/unit/test_deploy_training_manifests.py
 
+.venv-tensorflow/.made: tests/tensorflow.txt $(VENV)/.dev
+	@$(PYTHON) -m venv .venv-tensorflow
+	@UV_LINK_MODE=copy UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python .venv-tensorflow/bin/python -r $<
+	@touch $@
+
+.PHONY: test-engines-tensorflow
+test-engines-tensorflow: .venv-tensorflow/.made ## A classifier by TensorFlow on Spark, in an environment of its own
+	@$(BIN)/python -m pytest -q tests/integration/test_classifiers.py -k tensorflow
+
+.venv-horovod/.made: tests/horovod.txt tests/build_horovod.sh $(VENV)/.dev
+	@$(PYTHON) -m venv .venv-horovod
+	@UV_LINK_MODE=copy UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(BIN)/uv pip install --quiet --python .venv-horovod/bin/python -r $<
+	@bash tests/build_horovod.sh .venv-horovod
+	@touch $@
+
+.PHONY: test-engines-horovod
+test-engines-horovod: .venv-horovod/.made ## The same by Horovod, which is built from source (7 minutes; needs a C++ compiler)
+	@$(BIN)/python -m pytest -q tests/integration/test_classifiers.py -k horovod
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -7,7 +7,6 @@ Not here: what commands do (platform_assets/commands), how answers look (command
 import argparse
 import gc
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from platform_assets.commands.state import State
 
 Answer = dict[str, Any]
+BEGIN = "begin with `lakeloom ingest DIR --corpus NAME`"
 YOUNG_OBJECTS = 100_000
 """Objects made between two collections: Dagster's start makes many times as many, which stay."""
 
@@ -68,7 +68,7 @@ def _chosen(asked: Sequence[str] | None, known: Sequence[str], what: str) -> lis
     if unknown := sorted(set(asked or ()) - set(known)):
         from resources.settings import UsageError
 
-        there = ", ".join(known) or "none"
+        there = ", ".join(known) or f"none yet, {BEGIN}"
         raise UsageError(f"there is no {what} {unknown[0]!r}; there are: {there}")
     return sorted(set(asked)) if asked else list(known)
 
@@ -83,15 +83,13 @@ def _materialize(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.checkpoints.recipes import load_recipes
     from platform_assets.commands.materialize import Request, materialize
 
-    if not state.corpora():
-        raise LookupError(
-            "the lake holds no corpus: begin with `lakeloom ingest DIR --corpus NAME`"
-        )
     request = Request(
         _chosen(arguments.corpus, state.corpora(), "corpus"),
         _chosen(arguments.encoder, sorted(load_recipes()), "encoder"),
         arguments.select,
     )
+    if not request.corpora:
+        raise LookupError(f"the lake holds no corpus: {BEGIN}")
     if arguments.as_of:
         from platform_assets.commands.restore import as_of
 
@@ -99,17 +97,13 @@ def _materialize(state: "State", arguments: argparse.Namespace) -> Answer:
     return materialize(state, request, _show)
 
 
-def _known(state: "State", corpus: str) -> str:
+def _corpus(state: "State", name: str) -> str:
     """The name itself, if there is or was such a corpus; a lake is not listed for one served."""
     from platform_assets.partitions import CORPUS_NAME
 
-    if CORPUS_NAME.fullmatch(corpus) and state.vectors.served(corpus):
-        return corpus
-    known = state.corpora()
-    if corpus not in known:
-        there = ", ".join(known) or "none yet, begin with `lakeloom ingest DIR --corpus NAME`"
-        raise LookupError(f"there is no corpus {corpus!r}; there are: {there}")
-    return corpus
+    if not (CORPUS_NAME.fullmatch(name) and state.vectors.served(name)):
+        _chosen([name], state.corpora(), "corpus")
+    return name
 
 
 def _search(state: "State", arguments: argparse.Namespace) -> Answer:
@@ -117,13 +111,13 @@ def _search(state: "State", arguments: argparse.Namespace) -> Answer:
     from resources.vector_store import SearchFilter
 
     where = SearchFilter(arguments.key_prefix, arguments.heading)
-    return search(state, _known(state, arguments.corpus), arguments.query, arguments.top, where)
+    return search(state, _corpus(state, arguments.corpus), arguments.query, arguments.top, where)
 
 
 def _trace(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.trace import trace
 
-    return trace(state, _known(state, arguments.corpus))
+    return trace(state, _corpus(state, arguments.corpus))
 
 
 def _status(state: "State", _: argparse.Namespace) -> Answer:
@@ -135,13 +129,13 @@ def _status(state: "State", _: argparse.Namespace) -> Answer:
 def _rollback(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.rollback import rollback
 
-    return rollback(state, _known(state, arguments.corpus), arguments.to)
+    return rollback(state, _corpus(state, arguments.corpus), arguments.to)
 
 
 def _erase(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.erase import erase, lift
 
-    (corpus,) = _chosen([arguments.corpus], state.corpora(), "corpus")
+    corpus = _corpus(state, arguments.corpus)
     if arguments.lift:
         return lift(state, corpus, arguments.key)
     return erase(state, corpus, arguments.key, arguments.reason, _show)
@@ -159,7 +153,8 @@ def _export(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.export import export
     from resources.registry import open_export
 
-    return export(state, arguments.corpus, open_export(arguments.format, arguments.to))
+    corpus = _corpus(state, arguments.corpus)
+    return export(state, corpus, open_export(arguments.format, arguments.to))
 
 
 def _check(state: "State", _: argparse.Namespace) -> Answer:
@@ -181,13 +176,10 @@ def _events(state: "State", _: argparse.Namespace) -> Answer:
 
 
 def _ui(state: "State", arguments: argparse.Namespace) -> Answer:
-    """Replace this process by Dagster's UI and daemon on the shared state."""
-    from platform_assets.commands.state import dagster_home
+    from platform_assets.commands.ui import ui
 
-    os.environ["DAGSTER_HOME"] = str(dagster_home(state.settings))
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    command = [dagster, "dev", "-m", "platform_assets.definitions", "-p", str(arguments.port)]
-    os.execv(dagster, command)  # noqa: S606 - no shell is wanted
+    answer = ui(state, arguments.port)
+    sys.exit(0 if answer["ok"] else 1)
 
 
 def _parser() -> argparse.ArgumentParser:

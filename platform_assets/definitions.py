@@ -13,6 +13,8 @@ from platform_assets.checkpoints.bases import KeptModels
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks import assets as chunk_assets
 from platform_assets.chunks import checks as chunk_checks
+from platform_assets.classifiers import assets as classifier_assets
+from platform_assets.classifiers import checks as classifier_checks
 from platform_assets.documents import assets as document_assets
 from platform_assets.documents import checks as document_checks
 from platform_assets.embeddings import assets as embedding_assets
@@ -56,6 +58,7 @@ MODULES: tuple[ModuleType, ...] = (
     language_model_assets,
     maintenance_assets,
     erasure_assets,
+    classifier_assets,
 )
 CHECK_MODULES: tuple[ModuleType, ...] = (
     object_checks,
@@ -70,6 +73,7 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     language_model_checks,
     maintenance_checks,
     erasure_checks,
+    classifier_checks,
 )
 
 asset_checks = dg.define_asset_job(
@@ -93,6 +97,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         "tracking": late(registry.connect_tracking),
         "trainer": late(registry.connect_trainer),
         "hub": late(_kept_models),
+        "classifier_trainer": late(registry.connect_classifier),
         "events": late(registry.connect_events),
         "parser": late(registry.connect_parser),
         "encoding": late(lambda _: registry.connect_encoding()),

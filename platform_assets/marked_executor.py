@@ -1,18 +1,20 @@
-"""The executor of launched runs: Dagster's in-process one, which says who executes.
+"""The executor of launched runs: Dagster's in-process one, which says who executes, and waits.
 
 Dagster's launcher for one machine cannot tell a run that works from one whose process was killed
 together with the code server, so that run would keep its corpus busy for ever.
-Not here: who ends such runs (abandoned_runs.py).
+Not here: who ends such runs (abandoned_runs.py), what a run waits for (holds.py).
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.errors import raise_execution_interrupts
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from platform_assets.abandoned_runs import process_tag
+from platform_assets.holds import let_commands_end
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
@@ -20,14 +22,16 @@ if TYPE_CHECKING:
 
 
 class MarkedExecutor(InProcessExecutor):
-    """Marks the run with its process, then executes it."""
+    """Marks the run with its process, lets commands on its corpus end, then executes it."""
 
     def execute(
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
         """Steps' events."""
-        run_id = plan_context.dagster_run.run_id
-        plan_context.instance.add_run_tags(run_id, process_tag(run_id))
+        run, instance = plan_context.dagster_run, plan_context.instance
+        instance.add_run_tags(run.run_id, process_tag(run.run_id))
+        with raise_execution_interrupts():  # or a run that is cancelled would wait on
+            let_commands_end(instance, run, plan_context.log.info)
         yield from super().execute(plan_context, execution_plan)
 
 

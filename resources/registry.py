@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from resources.settings import VARIABLES, Settings, UsageError, redacted
 
 if TYPE_CHECKING:
+    from resources.classifiers import ClassifierTrainer
     from resources.encoding import EncodingBackend
     from resources.events import BucketEvents, NoticeQueue
     from resources.exports import TableExport
@@ -67,6 +68,12 @@ def connect_trainer(settings: Settings) -> "Trainer":
 def check_engine(url: str) -> None:
     """See that a URL names a training engine; raises UsageError."""
     _connect("trainer", replace(Settings.from_env(), trainer=url))
+
+
+def connect_classifier(settings: Settings) -> "ClassifierTrainer":
+    """What trains classifiers."""
+    trainer: ClassifierTrainer = _connect("classifier", settings)
+    return trainer
 
 
 def connect_hub(settings: Settings) -> "ModelHub":
@@ -202,6 +209,24 @@ def _kubernetes(url: str, settings: Settings) -> Any:
     return KubernetesTrainer(PodOptions.of(url), settings.lake, lambda: connect_lake(settings))
 
 
+def _keras(_: str, __: Settings) -> Any:
+    from resources.classifiers.keras_torch import KerasTrainer
+
+    return KerasTrainer()
+
+
+def _spark_tensorflow(url: str, _: Settings) -> Any:
+    from resources.classifiers.spark_tensorflow import SparkTensorFlowTrainer
+
+    return SparkTensorFlowTrainer(url)
+
+
+def _horovod(url: str, _: Settings) -> Any:
+    from resources.classifiers.horovod import HorovodTrainer
+
+    return HorovodTrainer(url)
+
+
 def _package_hub(_: str, __: Settings) -> Any:
     from resources.model_hub.package import PackageHub
 
@@ -263,6 +288,7 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
         "spark": _spark,
         "kubernetes": _kubernetes,
     },
+    "classifier": {"keras": _keras, "tensorflow": _spark_tensorflow, "horovod": _horovod},
     "hub": {
         "package": _package_hub,
         **dict.fromkeys(("huggingface", "https", "http"), _huggingface),

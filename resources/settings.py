@@ -18,6 +18,7 @@ VARIABLES: dict[str, str] = {
     "trainer": "LAKELOOM_TRAINER",
     "hub": "LAKELOOM_HUB",
     "events": "LAKELOOM_EVENTS",
+    "classifier": "LAKELOOM_CLASSIFIER",
 }
 """Layer -> environment variable that picks its system."""
 POLLING_ONLY = "polling://"
@@ -41,6 +42,7 @@ class Settings:
     trainer: str
     hub: str
     events: str
+    classifier: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -62,6 +64,7 @@ class Settings:
             "trainer": "accelerate://",
             "hub": "package://",
             "events": POLLING_ONLY,
+            "classifier": "keras://",
         }
         urls = {
             layer: env.get(variable) or defaults[layer] for layer, variable in VARIABLES.items()
@@ -93,6 +96,11 @@ class Settings:
 
 _LOCAL = {"file": "", "edge": "", "sqlite": "/"}
 """Schemes of files on this machine -> what stands before the path."""
+
+
+def installing(extra: str) -> str:
+    """What brings one of the optional dependencies, for errors: it is on no registry itself."""
+    return f"`.venv/bin/pip install -c constraints.txt -e '.[{extra}]'` in Lakeloom's folder"
 
 
 def redacted(url: str) -> str:

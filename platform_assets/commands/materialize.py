@@ -23,7 +23,7 @@ ON_DEMAND = ("training_pairs", "checkpoints")
 """Assets that keep what they have unless they are asked for by name."""
 KEEP: dict[str, object] = {"config": {"only_if_missing": True}}
 RESTORED = "restored_index"
-ASIDE = ("maintenance", "governance", "language_models")
+ASIDE = ("maintenance", "governance", "language_models", "classification")
 """Groups of assets that are left out unless they or the group are asked for by name."""
 
 

@@ -162,6 +162,8 @@ def erase(answer: Answer) -> None:
             console.print(f"[red]failed[/red] {place} {escape(row['failed'])}")
     for find in answer["found"]:
         console.print(f"[red]still in[/red] {escape(find['item'])} ({find['form']})")
+    for item in (item for place in answer["searched"] for item in place["unreadable"]):
+        console.print(f"[red]may be in[/red] {escape(item)}, which cannot be decoded")
     for file, lines in answer["judged"].items():
         console.print(f"[yellow]edit[/yellow] {escape(file)}: {lines} lines judge the document")
     for trained in answer["checkpoints"]:

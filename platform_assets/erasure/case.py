@@ -15,7 +15,7 @@ from platform_assets.erasure.tombstones import erasures
 from platform_assets.provenance import PREFIX
 from resources.object_store import ObjectStore
 
-State = Literal["marked", "found", "proven"]
+State = Literal["marked", "found", "unreadable", "proven"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Case:
     marked: str
     """When, in UTC."""
     state: State = "marked"
-    """`marked` until its removal is carried through; `found` while something still holds it."""
+    """`marked` until its removal is carried through; `found` while something still holds it;
+    `unreadable` while nothing is known to, but something could not be decoded."""
     settled: str = ""
     """When it was last searched for, in UTC."""
     checkpoints: tuple[Trained, ...] = ()
@@ -59,6 +60,11 @@ class Case:
     """For each place: items, bytes, bytes decoded, what could not be decoded."""
     found: tuple[dict[str, Any], ...] = ()
     not_searched: tuple[str, ...] = ()
+
+    @property
+    def unreadable(self) -> list[str]:
+        """What could not be decoded and may hold it therefore."""
+        return [item for place in self.searched for item in place["unreadable"]]
 
     @property
     def key(self) -> str:

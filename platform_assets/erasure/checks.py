@@ -26,6 +26,12 @@ def every_erasure_is_proven(
             for case in known
             for find in case.found
         ]
+        places += [
+            f"{case.documents[0]} may be in {item}, which cannot be decoded"
+            for case in known
+            if case.state == "unreadable"
+            for item in case.unreadable
+        ]
         marked = [case.documents[0] for case in known if case.state == "marked"]
         places += [f"{document} is not carried through yet" for document in marked]
         return Verdict("; ".join(places) or None, figures)

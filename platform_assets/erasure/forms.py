@@ -1,6 +1,7 @@
 """Forms: text that a search of raw bytes would miss, because a file is compressed.
 
-Here: the text inside Parquet, Avro, gzip and zip files and inside SQLite's compressed values.
+Here: a file in blocks, and the text inside Parquet, Avro, gzip and zip files and inside SQLite's
+compressed values.
 Not here: the search (search.py).
 """
 
@@ -12,16 +13,17 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from platform_assets.erasure.passages import WINDOW
+
 HEAD = 16
 """First bytes of a file that tell its form."""
+READ_BYTES = 1 << 23
 _BYTES = ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
-_MEMBER_BYTES = 1 << 28
-"""Most bytes read of one member of a zip file."""
 _SYNC = 16
 
 Text = Iterator[bytes | memoryview]
@@ -30,6 +32,14 @@ _DAMAGED = (
     *(zlib.error, zipfile.BadZipFile, sqlite3.Error),
 )
 """What readers raise for a file that is not what it seems, or encrypted."""
+
+
+class Readable(Protocol):
+    """An open file."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many."""
+        ...
 
 
 def form_of(head: bytes) -> str | None:
@@ -47,6 +57,15 @@ def decoded(form: str, file: BinaryIO) -> Text:
         yield from _READERS[form](file)
     except _DAMAGED as error:
         raise ValueError(f"{form} cannot be read: {error}") from error
+
+
+def blocks(file: Readable) -> Iterator[bytes]:
+    """A file in blocks that overlap by less than a passage."""
+    tail = b""
+    while block := file.read(READ_BYTES):
+        both = tail + block
+        yield both
+        tail = both[1 - WINDOW :]
 
 
 def buffers(column: pa.ChunkedArray | pa.Array) -> Text:
@@ -104,14 +123,15 @@ def _long(file: BinaryIO) -> int:
 
 
 def _gzip(file: BinaryIO) -> Text:
-    yield gzip.decompress(file.read())
+    with gzip.open(file) as plain:
+        yield from blocks(plain)
 
 
 def _zip(file: BinaryIO) -> Text:
     with zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             with archive.open(name) as member:
-                yield member.read(_MEMBER_BYTES)
+                yield from blocks(member)
 
 
 def _sqlite(file: BinaryIO) -> Text:

@@ -7,16 +7,18 @@ Not here: what becomes of a find (cleaning.py), passages (passages.py), file for
 import hashlib
 import io
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from platform_assets.erasure.forms import HEAD, decoded, form_of
-from platform_assets.erasure.passages import WINDOW, Passages
+from platform_assets.erasure.forms import HEAD, READ_BYTES, blocks, decoded, form_of
+from platform_assets.erasure.passages import Passages
+from resources.object_store import ObjectStore
 from resources.vector_store import Collection as Points
 from resources.vector_store import VectorStore
 
-READ_BYTES = 1 << 23
 PAGE = 1_000
 """Points read at a time."""
 
@@ -54,7 +56,8 @@ class Searched:
     decoded: int = 0
     """Bytes that came out of compressed files."""
     unreadable: list[str] = field(default_factory=list)
-    """Files whose form promised text that could not be decoded; their bytes were searched."""
+    """Files whose form promised text that could not all be decoded; what could, and their bytes as
+    they are, was searched."""
     found: list[Find] = field(default_factory=list)
 
 
@@ -70,12 +73,27 @@ def search_folder(place: str, root: Path, sought: Sought) -> Searched:
     return done
 
 
-def search_contents(place: str, contents: Iterable[tuple[str, bytes]], sought: Sought) -> Searched:
-    """Search what is not on this machine: (name, bytes) of every object or file."""
+def search_contents(
+    place: str, contents: Iterable[tuple[str, BinaryIO]], sought: Sought
+) -> Searched:
+    """Search what is not on this machine: (name, open file) of every object or file."""
     done = Searched(place)
-    for name, data in contents:
-        _search_file(done, name, io.BytesIO(data), sought)
+    for name, file in contents:
+        with suppress(FileNotFoundError):  # of a run that is under way
+            _search_file(done, name, file, sought)
     return done
+
+
+def objects_of(lake: ObjectStore, cache: Path) -> Iterator[tuple[str, BinaryIO]]:
+    """Every object as a file: in the cache, so that one that a crash leaves is searched as well."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=cache) as folder:
+        path = Path(folder) / "object"
+        for item in lake.objects():
+            with suppress(FileNotFoundError):  # of a run that is under way
+                lake.download(item.key, path)
+                with path.open("rb") as file:
+                    yield item.key, file
 
 
 def search_collections(place: str, vectors: VectorStore, sought: Sought) -> Searched:
@@ -107,11 +125,11 @@ def _search_file(done: Searched, item: str, file: BinaryIO, sought: Sought) -> N
         done.found.append(Find(done.place, item, "same bytes", 0))
         return
     file.seek(0)
-    _search(done, item, "raw", _blocks(file), sought)
+    _search(done, item, "raw", blocks(file), sought)
     if form:
         file.seek(0)
         try:
-            done.decoded += _search(done, item, form, decoded(form, file), sought)
+            _search(done, item, form, decoded(form, file), sought)
         except ValueError:
             done.unreadable.append(item)
 
@@ -125,23 +143,17 @@ def _digest(file: BinaryIO) -> str:
 
 def _search(
     done: Searched, item: str, form: str, texts: Iterable[bytes | memoryview], sought: Sought
-) -> int:
-    """Search texts and enter what was found; returns their bytes."""
+) -> None:
+    """Search texts and enter what was found, also where they break off."""
     length, count = 0, 0
-    for text in texts:
-        length += len(text)
-        count += len(sought.passages.found(text))
-    if count:
-        done.found.append(Find(done.place, item, form, count))
-    return length
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """A file in blocks that overlap by less than a passage."""
-    tail = b""
-    while block := file.read(READ_BYTES):
-        yield tail + block
-        tail = (tail + block)[1 - WINDOW :]
+    try:
+        for text in texts:
+            length += len(text)
+            count += len(sought.passages.found(text))
+    finally:
+        done.decoded += 0 if form == "raw" else length
+        if count:
+            done.found.append(Find(done.place, item, form, count))
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -6,7 +6,6 @@ Not here: noting the document (begin.py), the search itself (search.py).
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from platform_assets.erasure.search import (
     Find,
     Searched,
     Sought,
+    objects_of,
     search_collections,
     search_contents,
     search_folder,
@@ -37,7 +37,7 @@ from resources.warehouse import TableSpec, Warehouse
 _SOON = datetime.max.replace(tzinfo=UTC)
 """Older than this is everything: no snapshot is too young to go."""
 _COMMIT_TIME = timedelta(hours=1)
-"""What a run may take from writing a file to its commit; spared while others are under way."""
+"""What a run may take from writing a file to its commit; spared while others may be under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Ground:
     """Dagster's home."""
     forget_run: Callable[[str], None]
     alone: bool
-    """Whether no other run is under way, which may be about to commit files it has written."""
+    """Whether no other run can be under way, which may be about to commit files it has written."""
 
 
 def still_there(case: Case, ground: Ground) -> list[str]:
@@ -94,16 +94,17 @@ def settle(case: Case, ground: Ground) -> Case:
     if cleaned:  # the places they were in are searched anew, whole
         searched = list(_search(ground, sought))
     found = [find for place in searched for find in place.found]
+    unreadable = any(place.unreadable for place in searched)
     case = replace(
         case,
         settled=now(),
-        state="found" if found else "proven",
+        state="found" if found else "unreadable" if unreadable else "proven",
         cleaned=tuple(sorted({*case.cleaned, *(_shown(ground, path) for path in cleaned)})),
-        searched=tuple(_figures(place) for place in searched),
+        searched=tuple(_figures(ground, place) for place in searched),
         found=tuple(_shown_find(ground, find) for find in found),
         not_searched=tuple(_not_searched(case, ground.settings)),
     )
-    return case.write(ground.lake) if found else case.close(ground.lake)
+    return case.close(ground.lake) if case.state == "proven" else case.write(ground.lake)
 
 
 def _past_removed(case: Case, ground: Ground) -> Case:
@@ -137,7 +138,7 @@ def _search(ground: Ground, sought: Sought) -> Iterator[Searched]:
             continue  # it is searched with the folder that it lies in
         yield search_folder(name, path, sought)
     if "lake" not in folders:
-        yield search_contents("lake", _objects(ground.lake), sought)
+        yield search_contents("lake", objects_of(ground.lake, ground.settings.cache), sought)
     elsewhere = [
         table
         for table in ALL_TABLES.values()
@@ -147,12 +148,6 @@ def _search(ground: Ground, sought: Sought) -> Iterator[Searched]:
         files = (file for table in elsewhere for file in ground.warehouse.files(table))
         yield search_contents("tables", files, sought)
     yield search_collections("vectors, as read", ground.vectors, sought)
-
-
-def _objects(lake: ObjectStore) -> Iterator[tuple[str, bytes]]:
-    for item in lake.objects():
-        with suppress(FileNotFoundError):  # of a run that is under way
-            yield item.key, lake.get(item.key)
 
 
 def _not_searched(case: Case, settings: Settings) -> Iterator[str]:
@@ -181,9 +176,10 @@ def _rows(case: Case, warehouse: Warehouse, table: TableSpec) -> list[dict[str, 
     return rows
 
 
-def _figures(place: Searched) -> dict[str, object]:
+def _figures(ground: Ground, place: Searched) -> dict[str, object]:
     figures = asdict(place)
     figures["found"] = len(place.found)
+    figures["unreadable"] = [_shown(ground, item) for item in place.unreadable]
     return figures
 
 

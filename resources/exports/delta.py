@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from resources.exports import marks
 from resources.object_store.clients import s3_place
-from resources.settings import UsageError, redacted
+from resources.settings import UsageError, installing, redacted
 from resources.warehouse import Scope, TableSpec
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class DeltaExport:
         try:
             import deltalake  # noqa: F401
         except ModuleNotFoundError:
-            raise UsageError("--format delta needs lakeloom[delta] installed") from None
+            raise UsageError(f"--format delta needs {installing('delta')}") from None
         self._root = root.rstrip("/") if "://" in root else str(Path(root).absolute())
 
     def rows(self, table: TableSpec, scope: Scope) -> pa.Table:

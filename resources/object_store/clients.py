@@ -6,6 +6,7 @@ Not here: reading and writing (obstore.py, resources/warehouse/object_io.py).
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,7 +20,7 @@ from resources.settings import UsageError
 
 if TYPE_CHECKING:
     import obstore.store
-    from tenacity import Retrying
+    from tenacity import AttemptManager, Retrying
 
 T = TypeVar("T")
 
@@ -117,6 +118,12 @@ def attempts() -> "Retrying":
         stop=stop_after_delay(_patience(os.environ)),
         reraise=True,
     )
+
+
+def be_patient_anew(attempt: "AttemptManager") -> None:
+    """Let patience begin now: there was progress, so this is no longer what was waited for."""
+    attempt.retry_state.start_time = time.monotonic()
+    attempt.retry_state.attempt_number = 1
 
 
 def served(url: str, act: Callable[[], T]) -> T:

@@ -82,6 +82,14 @@ def refused(url: str, why: str) -> PermissionError:
     return PermissionError(f"{_store(url)} refuses access ({why}): set {hint}")
 
 
+def locked(url: str, count: int, code: str) -> PermissionError:
+    """The store keeps versions that were to go."""
+    return PermissionError(
+        f"{_store(url)} keeps {count} versions that were to be removed ({code}): lift the object "
+        "lock or legal hold on them, or let the credentials remove versions"
+    )
+
+
 def unencrypted(url: str, code: str) -> ValueError:
     """The store does not encrypt or decrypt as it was told; its own words may show the key."""
     return ValueError(

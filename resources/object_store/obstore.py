@@ -13,7 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from resources.object_store import ObjectInfo
-from resources.object_store.clients import attempts, clear_errors, open_client, served
+from resources.object_store.clients import (
+    attempts,
+    be_patient_anew,
+    clear_errors,
+    open_client,
+    served,
+)
 from resources.object_store.errors import unfit
 
 if TYPE_CHECKING:
@@ -37,13 +43,17 @@ class ObstoreObjectStore:
         self._client = open_client(url)
 
     def objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Objects whose key begins with `prefix`, streamed; a page that fails is asked for anew."""
+        """Objects whose key begins with `prefix`, streamed; a page that fails is asked for anew.
+
+        Patience is for one page, however long the listing is and whatever is done meanwhile.
+        """
         after = ""
         for attempt in attempts():
             with attempt:
                 for item in self._listed(prefix, after):
                     yield item
                     after = item.key
+                    be_patient_anew(attempt)
 
     def prefixes(self) -> list[str]:
         """First-level prefixes, sorted."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from resources.object_store import ObjectInfo
 from resources.object_store.clients import s3_place
-from resources.object_store.errors import refused, said, unreachable
+from resources.object_store.errors import locked, said, unreachable
 from resources.object_store.obstore import ObstoreObjectStore, unaddressable
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ class S3ObjectStore(ObstoreObjectStore):
     def purge(self, key: str) -> None:
         """Remove an object with every version, deletion marker and unfinished upload of it."""
         self.delete(key)
-        kinds = ("Versions", "DeleteMarkers")
-        listed = [i for kind in kinds for i in self._exactly("list_object_versions", kind, key)]
         uploads = self._exactly("list_multipart_uploads", "Uploads", key)
-        self._remove(listed)
+        # Versions first: without its marker, one that is locked would be there again.
+        for kind in ("Versions", "DeleteMarkers"):
+            self._remove(self._exactly("list_object_versions", kind, key))
         with self._clearly():
             for upload in uploads:
                 where = {"Bucket": self._bucket, "Key": upload["Key"]}
@@ -98,8 +98,7 @@ class S3ObjectStore(ObstoreObjectStore):
                 wanted = {"Objects": names[start : start + PAGE], "Quiet": True}
                 answer = self._s3.delete_objects(Bucket=self._bucket, Delete=wanted)
                 if failed := answer.get("Errors"):
-                    why = f"{len(failed)} versions stay: {failed[0].get('Code')}"
-                    raise refused(self._url, why)
+                    raise locked(self._url, len(failed), str(failed[0].get("Code")))
 
     def _there(self, key: str) -> bool:
         """False of a marker that consoles make for a folder: obstore drops the slash it ends in."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from operator import add
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -244,7 +244,8 @@ class Warehouse(Protocol):
         """Delete the data files of a scope that neither the current snapshot nor `keep` names.
 
         For an erasure, which no pin of another scope may hold up: older snapshots that such pins
-        keep stay readable but for this scope. `scope` needs only the columns that matter.
+        keep stay readable but for this scope. What branches have added stays. `scope` needs only
+        the columns that matter.
         """
         ...
 
@@ -252,8 +253,11 @@ class Warehouse(Protocol):
         """URL of the folder in which all files of the table lie."""
         ...
 
-    def files(self, table: TableSpec) -> Iterator[tuple[str, bytes]]:
-        """Path and bytes of every file of the table, those that nothing refers to included."""
+    def files(self, table: TableSpec) -> Iterator[tuple[str, BinaryIO]]:
+        """Path of every file of the table, those that nothing refers to included, open to read.
+
+        A file that is gone by now is left out; each is closed when the next is asked for.
+        """
         ...
 
     def footprint(self, table: TableSpec) -> Footprint:

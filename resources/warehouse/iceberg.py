@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 
@@ -180,8 +180,8 @@ class IcebergWarehouse:
         """URL of the folder in which all files of the table lie."""
         return self._table(table).location()
 
-    def files(self, table: TableSpec) -> Iterator[tuple[str, bytes]]:
-        """Path and bytes of every file of the table, those that nothing refers to included."""
+    def files(self, table: TableSpec) -> Iterator[tuple[str, BinaryIO]]:
+        """Path of every file of the table, those that nothing refers to included, open to read."""
         from resources.warehouse.iceberg_maintenance import contents
 
         return contents(self._table(table))

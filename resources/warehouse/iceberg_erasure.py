@@ -37,28 +37,48 @@ def history(
     for path, file in _data_files(iceberg, scope).items():
         if not buckets & set(_partition(iceberg, file).items()):
             continue
-        with iceberg.io.new_input(path).open() as stream:
-            rows = pq.read_table(stream, columns=names)
+        try:
+            with iceberg.io.new_input(path).open() as stream:
+                rows = pq.read_table(stream, columns=names)
+        except FileNotFoundError:  # an earlier erasure took it
+            continue
         rows = rows.filter(pc.is_in(rows.column(table.group), value_set=wanted))
         found.append(rows.select(list(columns)).cast(schema))
     return pa.concat_tables(found)
 
 
 def forget(iceberg: "Table", scope: Scope, keep: Collection[str]) -> Removed:
-    """Delete the data files of a scope that neither the current snapshot nor `keep` names."""
-    head = iceberg.current_snapshot()
-    stay = [
-        snapshot
-        for snapshot in iceberg.metadata.snapshots
-        if snapshot == head or str(snapshot.snapshot_id) in keep
-    ]
-    needed = _data_files(iceberg, scope, stay)
+    """Delete the data files of a scope that neither the current snapshot nor `keep` names.
+
+    What a branch has added stays: its run may be about to publish it, and expiry drops branches
+    that nobody will. What a branch began with goes, since it can be published no more.
+    """
+    needed = {*_data_files(iceberg, scope, _kept(iceberg, keep)), *_staged(iceberg, scope)}
     files, size = 0, 0
     for path, file in _data_files(iceberg, scope).items():
         if path not in needed and iceberg.io.new_input(path).exists():
             iceberg.io.delete(path)
             files, size = files + 1, size + file.file_size_in_bytes
     return Removed(files=files, bytes=size)
+
+
+def _kept(iceberg: "Table", keep: Collection[str]) -> list["Snapshot"]:
+    head = iceberg.current_snapshot()
+    return [
+        snapshot
+        for snapshot in iceberg.metadata.snapshots
+        if snapshot == head or str(snapshot.snapshot_id) in keep
+    ]
+
+
+def _staged(iceberg: "Table", scope: Scope) -> set[str]:
+    """Data files that branches have and the table itself never had."""
+    from pyiceberg.table.snapshots import ancestors_of
+
+    heads = {ref.snapshot_id for ref in iceberg.metadata.refs.values()}
+    branches = [each for each in iceberg.metadata.snapshots if each.snapshot_id in heads]
+    shown = list(ancestors_of(iceberg.current_snapshot(), iceberg.metadata))
+    return _data_files(iceberg, scope, branches).keys() - _data_files(iceberg, scope, shown).keys()
 
 
 def _data_files(

@@ -7,11 +7,13 @@ Here: what is done to one table, one attempt each. Not here: who may be kept wai
 long (iceberg.py tries commits again), what has to be kept (platform_assets/maintenance/pins.py).
 """
 
+import io
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from resources.warehouse import STAGED, Footprint, Removed
 from resources.warehouse.iceberg_branches import drop
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import ManifestFile
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
+
+READ_AHEAD_BYTES = 1 << 20
+"""Avro is read a byte at a time, and each read of a store is a request."""
 
 
 def expire(iceberg: "Table", keep: Collection[str], older_than: datetime) -> Removed:
@@ -86,12 +91,12 @@ def _drop_abandoned(iceberg: "Table", older_than: datetime) -> None:
             drop(iceberg, name)
 
 
-def contents(iceberg: "Table") -> Iterator[tuple[str, bytes]]:
-    """Path and bytes of every file under the table's location."""
+def contents(iceberg: "Table") -> Iterator[tuple[str, BinaryIO]]:
+    """Path of every file under the table's location, open to read."""
     system = _files(iceberg)
     for info in _listed(iceberg):
-        with system.open_input_file(info.path) as file:
-            yield info.path, file.read()
+        with suppress(FileNotFoundError), system.open_input_file(info.path) as file:
+            yield info.path, io.BufferedReader(file, READ_AHEAD_BYTES)
 
 
 def _superseded(iceberg: "Table") -> Iterator[tuple["Snapshot", int]]:
@@ -135,10 +140,10 @@ def _path(iceberg: "Table", location: str) -> str:
 def _files(iceberg: "Table") -> "FileSystem":
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
-    io = iceberg.io
-    assert isinstance(io, PyArrowFileIO)
-    scheme, netloc, _ = io.parse_location(iceberg.location(), io.properties)
-    return io.fs_by_scheme(scheme, netloc)
+    files = iceberg.io
+    assert isinstance(files, PyArrowFileIO)
+    scheme, netloc, _ = files.parse_location(iceberg.location(), files.properties)
+    return files.fs_by_scheme(scheme, netloc)
 
 
 def _listed(iceberg: "Table") -> Iterator["FileInfo"]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resources.settings import UsageError
+from resources.settings import UsageError, installing
 from resources.warehouse.catalog_faults import NAMESPACE, VARIABLE, patiently
 from resources.warehouse.object_io import file_properties
 
@@ -65,5 +65,6 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
     except (ArgumentError, ModuleNotFoundError) as error:
         raise UsageError(
             f"{VARIABLE} cannot be used ({type(error).__name__}): it is sqlite:///FILE or "
-            "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE, with lakeloom[postgres] installed"
+            "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE, which needs "
+            + installing("postgres")
         ) from None

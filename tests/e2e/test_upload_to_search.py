@@ -48,24 +48,24 @@ class Daemon:
     def __enter__(self) -> Self:
         command = [str(BIN / "lakeloom"), "ui", "--port", str(self.port)]
         with self.log.open("w") as log:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 command, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
+        self.process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(120)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
             raise
 
     def until(self, what: str, holds: Callable[[], object]) -> float:
         """Seconds until something holds."""
         started = time.monotonic()
         while not holds():
-            assert self._process.poll() is None, self.log.read_text()[-5000:]
+            assert self.process.poll() is None, self.log.read_text()[-5000:]
             waited = time.monotonic() - started
             assert waited < DEADLINE_SECONDS, f"{what}: {self.log.read_text()[-5000:]}"
             time.sleep(0.2)

@@ -3,8 +3,11 @@
 The server is real; a proxy before it gives the faults.
 """
 
+import itertools
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,27 @@ def test_what_the_client_does_not_try_again_is_tried_again(lake: Lake, tmp_path:
     assert store.head("large").size == 12_000_000
     assert lake.proxy.calls["truncated"] == 2
     assert lake.proxy.calls["reset"] == 1
+
+
+def test_a_long_listing_survives_a_broken_page_at_its_end(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = lake.platform.state.lake
+    keys = {f"many/{number:04}" for number in range(1_200)}
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda key: store.put(key, b"x"), keys))
+    monkeypatch.setenv(PATIENCE, "1")
+    pages = itertools.count(1)
+
+    def last_page(_: str, path: str) -> str | None:
+        return "truncated" if "list-type" in path and next(pages) == 2 else None
+
+    lake.proxy.fault = last_page
+    listed = store.objects("many/")
+    found = [next(listed).key]
+    time.sleep(1.5)  # longer than patience
+    assert {*found, *(item.key for item in listed)} == keys
+    assert lake.proxy.calls["truncated"] == 1
 
 
 def test_a_large_file_of_a_table_is_written_and_read_through_spoilt_calls(lake: Lake) -> None:

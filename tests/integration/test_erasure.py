@@ -1,5 +1,6 @@
 """Erasure: a planted marker is found everywhere before, and in no byte after."""
 
+import gzip
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -284,6 +285,29 @@ def test_text_in_an_upload_is_named_until_it_is_edited(
     assert holders(platform.state.settings.home, [MARK]) == {}
     assert run("erase", CORPUS, KEY) == 0  # and once more, for there is nothing left to do
     assert run("erase", CORPUS, "never-there.md") == 1
+
+
+def test_nothing_is_proven_while_something_cannot_be_decoded(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    platform.write(CORPUS, KEY, secret(SENTENCE))
+    platform.write(CORPUS, "whales.md", letter("whales", CORPUS))
+    damaged = platform.state.settings.home / "lake" / OTHER / "mail.gz"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(gzip.compress(secret(SENTENCE).encode())[:-20])
+    platform.materialize(CORPUS, select="+key:chunks")
+    assert run("erase", CORPUS, KEY, "--json") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["state"] == "unreadable"
+    place = f"lake/{OTHER}/mail.gz"
+    assert [item for each in answer["searched"] for item in each["unreadable"]] == [place]
+    (row,) = (row for row in answer["assets"] if row["asset"] == "erasures")
+    assert place in row["failed"]
+    assert run("erase", CORPUS, KEY) == 1
+    assert f"may be in {place}" in capsys.readouterr().out
+    damaged.unlink()
+    assert run("erase", CORPUS, KEY, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "proven"
 
 
 def test_an_erasure_that_was_cut_off_is_finished_by_the_next(

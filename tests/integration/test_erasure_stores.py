@@ -1,17 +1,24 @@
 """Erasure on real stores: a versioned bucket, and tables whose snapshots others pin."""
 
+import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pyarrow.parquet as pq
 import pytest
 
+from platform_assets.chunks.table import CHUNKS
 from platform_assets.cli import main
+from platform_assets.commands.state import State
 from platform_assets.commands.trace import trace
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.erasure.case import cases
+from platform_assets.tables import OwnRows, rows_of
+from resources.settings import Settings
+from resources.warehouse import STAGED
 from tests.catalogs import catalog_env
 from tests.every_byte import holders
 from tests.integration.test_erasure import CORPUS, KEY, MARK, OTHER, SENTENCE, letter, secret
@@ -47,10 +54,10 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(seaweed_server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket(seaweed_server: Seaweed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
     for name, value in seaweed_server.env.items():
         monkeypatch.setenv(name, value)
-    bucket = Bucket(seaweed_server, "versioned-lake")
+    bucket = Bucket(seaweed_server, f"versioned-{zlib.crc32(bytes(tmp_path))}")
     monkeypatch.setenv("LAKELOOM_LAKE", f"s3://{bucket.name}")
     return bucket
 
@@ -80,6 +87,31 @@ def test_a_versioned_bucket_keeps_no_version(
     assert platform.search(CORPUS, "a note of whales")[0]["key"] == "whales.md"
 
 
+def test_a_version_under_an_object_lock_stays_and_the_command_says_so(
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client: Any = bucket.client
+    client.create_bucket(Bucket="locked-lake", ObjectLockEnabledForBucket=True)
+    monkeypatch.setenv("LAKELOOM_LAKE", "s3://locked-lake")
+    monkeypatch.setenv("LAKELOOM_HOME", str(tmp_path / "home"))
+    until = datetime.now(UTC) + timedelta(days=1)
+    lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    where = {"Bucket": "locked-lake", "Key": f"{CORPUS}/{KEY}"}
+    client.put_object(**where, **lock, Body=secret(SENTENCE).encode())
+    with pytest.raises(SystemExit) as ended:
+        main(["erase", CORPUS, KEY])
+    assert ended.value.code == 1
+    assert "keeps 1 versions" in (said := capsys.readouterr().err)
+    assert "object lock" in said
+    with pytest.raises(client.exceptions.NoSuchKey):  # it is hidden, as by any deletion
+        client.get_object(**where)
+    (case,) = cases(State(Settings.from_env()).lake, CORPUS)
+    assert case.state == "marked"
+
+
 def test_tables_in_a_catalog_of_their_own_are_searched_too(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,20 +122,35 @@ def test_tables_in_a_catalog_of_their_own_are_searched_too(
     for key in ("first.md", "second.md"):
         platform.write(CORPUS, key, secret(SENTENCE.replace("Tuesday", key)))
     platform.materialize(CORPUS, select="+key:chunks")
+    written = in_flight_elsewhere(state)
     with pytest.raises(SystemExit) as ended:
         main(["erase", CORPUS, "first.md", "--json"])
     assert ended.value.code == 0
+    iceberg = state.warehouse._table(CHUNKS)
+    assert f"{STAGED}elsewhere" in iceberg.metadata.refs
+    assert iceberg.io.new_input(written).exists()
     (case,) = cases(state.lake, CORPUS)
     places = {place["place"]: place for place in case.searched}
     assert places["tables"]["items"] > 0
     assert places["tables"]["decoded"] > 0
     assert any(layer.startswith("catalog") for layer in case.not_searched)
     texts = tmp_path / "tables"
-    for number, (_, data) in enumerate(state.warehouse.files(DOCUMENTS)):
+    for number, (_, file) in enumerate(state.warehouse.files(DOCUMENTS)):
         texts.mkdir(exist_ok=True)
-        (texts / str(number)).write_bytes(data)
+        (texts / str(number)).write_bytes(file.read())
     assert holders(texts, ["first.md"]) == {}
     assert "parquet" in holders(texts, ["second.md"])
+
+
+def in_flight_elsewhere(state: Any) -> str:
+    """What a run on another machine has written of another corpus; returns the uncommitted file."""
+    scope, nothing = {"corpus": OTHER}, CHUNKS.schema.empty_table()
+    state.warehouse.replace(CHUNKS, scope, ["d"], nothing, branch=f"{STAGED}elsewhere")
+    iceberg = state.warehouse._table(CHUNKS)
+    location = f"{iceberg.location()}/data/about-to-be-committed.parquet"
+    with iceberg.io.new_output(location).create() as out:
+        pq.write_table(nothing, out)
+    return str(location)
 
 
 @pytest.fixture(params=[local, s3, rest], ids=lambda made: made.__name__)
@@ -133,8 +180,21 @@ def test_a_pinned_snapshot_stays_for_others_alone(notes: Notes) -> None:
     assert notes.texts() == ["nothing"]
     with pytest.raises(FileNotFoundError):
         notes.texts(pinned)
+    left = warehouse.history(table, mine, ["text"], ["mine"])
+    assert left["text"].to_pylist() == ["nothing"]
     assert warehouse.forget(table, mine, ()).files == 0
     assert warehouse.forget(table, {"corpus": "d"}, {pinned}).files == 0
+
+
+def test_what_a_run_has_staged_elsewhere_stays_whole(notes: Notes) -> None:
+    notes.write("mine", "a secret")
+    notes.write("mine", "nothing")
+    own = OwnRows(notes.warehouse, notes.table, {"corpus": "c"}, branch=f"{STAGED}elsewhere")
+    rows = [{"page": "other", "note": "other", "text": "staged", "fingerprint": "1"}]
+    own.replace(["other"], rows_of(notes.table, rows))
+    assert notes.warehouse.forget(notes.table, {"corpus": "c"}, ()).files == 1
+    own.publish()
+    assert notes.texts() == ["nothing", "staged"]
 
 
 def test_manifests_repeat_no_text(notes: Notes) -> None:

@@ -53,8 +53,9 @@ def test_unusable_arguments_end_with_2_and_say_what_is_wrong(
 
 @pytest.mark.parametrize("command", ["search", "trace", "rollback"])
 def test_what_is_not_published_ends_with_1(
-    capsys: pytest.CaptureFixture[str], command: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
 ) -> None:
+    put(capsys, tmp_path)
     words = ("words",) if command == "search" else ()
     status, out, err = run(capsys, command, "docs", *words)
     assert status == 1
@@ -104,15 +105,29 @@ def test_status_is_one_json_document(capsys: pytest.CaptureFixture[str], tmp_pat
     assert corpus["encoders"]["minilm"]["ndcg@10"] == {"dense": None, "hybrid": None}
 
 
-@pytest.mark.parametrize("command", ["search", "trace", "rollback"])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("search", "nope", "words"),
+        ("trace", "nope"),
+        ("rollback", "nope"),
+        ("erase", "nope", "a.md"),
+        ("export", "nope", "--to", "somewhere"),
+        ("materialize", "--corpus", "nope"),
+    ],
+    ids=lambda argv: argv[0],
+)
 def test_an_unknown_corpus_is_answered_with_those_there_are(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, argv: tuple[str, ...]
 ) -> None:
+    status, _, err = run(capsys, *argv)
+    assert status == 2
+    assert "no corpus 'nope'; there are: none yet, begin with `lakeloom ingest" in err
     put(capsys, tmp_path)
-    words = ("words",) if command == "search" else ()
-    status, _, err = run(capsys, command, "nope", *words)
-    assert status == 1
+    status, out, err = run(capsys, *argv)
+    assert status == 2
     assert "no corpus 'nope'; there are: docs" in err
+    assert not out
 
 
 def test_a_file_name_that_is_not_utf_8_is_refused_and_shown(

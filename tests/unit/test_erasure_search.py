@@ -3,11 +3,14 @@
 import gzip
 import io
 import json
+import random
 import sqlite3
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,9 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_assets.erasure.forms import decoded, form_of
+from platform_assets.erasure.forms import READ_BYTES, decoded, form_of
 from platform_assets.erasure.passages import BLOCK, WINDOW, Passages
-from platform_assets.erasure.search import READ_BYTES, Sought, search_folder
+from platform_assets.erasure.search import (
+    Searched,
+    Sought,
+    objects_of,
+    search_contents,
+    search_folder,
+)
+from resources.object_store.folder import FolderObjectStore
 from resources.settings import Settings
 
 SENTENCE = "The registrar Quillon Vantreight Ossory signed the book on a Tuesday in March."
@@ -127,6 +137,75 @@ def test_compression_hides_nothing(write: Callable[[Path], None], tmp_path: Path
     done = search_folder("home", tmp_path, sought())
     assert done.unreadable == [str(path)]
     assert done.bytes == 40
+
+
+LARGE = 300 << 20
+"""Bytes of what is to be read in blocks."""
+
+
+def large_gzip(path: Path) -> None:
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        write_large(file)
+
+
+def large_zip(path: Path) -> None:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("word/document.xml", "w", force_zip64=True) as member,
+    ):
+        write_large(member)
+
+
+def write_large(file: IO[bytes]) -> None:
+    for _ in range(LARGE >> 20):
+        file.write(bytes(1 << 20))
+    file.write(SENTENCE.encode())
+
+
+@pytest.mark.parametrize("write", [large_gzip, large_zip])
+def test_what_unpacks_to_much_is_searched_to_its_end_in_blocks(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    write(tmp_path / "file")
+    done, peak = measured(lambda: search_folder("home", tmp_path, sought()))
+    assert {find.form for find in done.found} == {write.__name__.removeprefix("large_")}
+    assert done.decoded >= LARGE + len(SENTENCE)
+    assert peak < LARGE / 2
+
+
+def measured(work: Callable[[], Searched]) -> tuple[Searched, int]:
+    """What was done, and the most bytes it held at a time."""
+    tracemalloc.start()
+    try:
+        return work(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_objects_of_a_lake_elsewhere_are_searched_as_files(tmp_path: Path) -> None:
+    lake = FolderObjectStore(f"file://{tmp_path}/lake")
+    in_sqlite(tmp_path / "lake" / "mail.db")
+    with (tmp_path / "lake" / "large").open("wb") as file:
+        file.truncate(LARGE)
+        file.seek(0, io.SEEK_END)
+        file.write(SENTENCE.encode())
+    files = objects_of(lake, tmp_path / "cache")
+    done, peak = measured(lambda: search_contents("lake", files, sought()))
+    assert {(find.item, find.form) for find in done.found} == {
+        ("mail.db", "sqlite"),
+        ("large", "raw"),
+    }
+    assert peak < LARGE / 2
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_stands_before_the_damage_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    noise = random.Random(7).randbytes(2 * READ_BYTES)
+    path.write_bytes(gzip.compress(SENTENCE.encode() + noise, compresslevel=1)[:-100])
+    done = search_folder("home", tmp_path, sought())
+    assert "gzip" in {find.form for find in done.found}
+    assert done.unreadable == [str(path)]
 
 
 def test_what_cannot_be_decoded_says_so() -> None:

@@ -5,13 +5,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
 
-from platform_assets.holds import KEY, held, hold
+from platform_assets.holds import KEY, WAITING, held, hold
+from platform_assets.marked_executor import marked_executor
 from platform_assets.partitions import corpora
 from resources.object_store.folder import FolderObjectStore
 from sensors.bucket_uploads import bucket_uploads
@@ -63,6 +65,46 @@ def test_the_sensor_leaves_a_held_corpus_alone(tmp_path: Path) -> None:
             result = bucket_uploads(context)
         assert isinstance(result, dg.SensorResult)
         assert [run.partition_key for run in result.run_requests or ()] == ["fish"]
+
+
+done: list[str] = []
+
+
+@dg.op
+def record() -> None:
+    done.append("done")
+
+
+@dg.job(executor_def=marked_executor)
+def recording() -> None:
+    record()
+
+
+def test_a_run_that_was_queued_waits_for_the_command_and_not_both_for_each_other(
+    tmp_path: Path,
+) -> None:
+    tags = {"dagster/partition": "birds"}
+    done.clear()
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+
+        def launched() -> None:
+            job = dg.reconstructable(recording)
+            assert dg.execute_job(job, instance, tags=tags).success
+
+        def waits() -> bool:
+            return any(run.tags.get(WAITING) == "yes" for run in instance.get_runs())
+
+        run = threading.Thread(target=launched)
+        with hold(instance, ["birds"], told):
+            run.start()
+            while not waits():
+                assert run.is_alive()
+                time.sleep(0.05)
+            with hold(instance, ["birds"], told):  # nor does another command wait for it
+                assert done == []
+        run.join(60)
+        assert done == ["done"]
+        assert not waits()
 
 
 def test_a_command_waits_for_the_daemons_run_of_its_corpus() -> None:

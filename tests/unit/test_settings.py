@@ -1,11 +1,17 @@
 """Settings, the registry and what must never be shown."""
 
+import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from resources.registry import SYSTEMS, connect_lake, connect_vectors
-from resources.settings import VARIABLES, Settings, redacted
+from resources.registry import SYSTEMS, connect_lake, connect_vectors, open_export
+from resources.settings import VARIABLES, Settings, UsageError, redacted
+from resources.warehouse.sql_catalog import open_sql_catalog
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_layer_has_a_default_that_needs_no_server(tmp_path: Path) -> None:
@@ -37,6 +43,26 @@ def test_an_unknown_system_names_the_variable_and_what_there_is(tmp_path: Path) 
 def test_a_connection_is_made_once(tmp_path: Path) -> None:
     settings = Settings.from_env({"LAKELOOM_HOME": str(tmp_path)})
     assert connect_lake(settings) is connect_lake(settings)
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "use"),
+    [
+        ("deltalake", "delta", lambda: open_export("delta", "/nowhere")),
+        ("psycopg2", "postgres", lambda: open_sql_catalog("postgresql+psycopg2://h/d", "file:///")),
+    ],
+)
+def test_what_is_not_installed_is_named_with_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, module: str, extra: str, use: Callable[[], object]
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    command = f".venv/bin/pip install -c constraints.txt -e '.[{extra}]'"
+    with pytest.raises(UsageError) as raised:
+        use()
+    assert command in str(raised.value)
+    assert command in "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    offered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert extra in offered["optional-dependencies"]
 
 
 def test_redaction_keeps_host_and_path_alone() -> None:

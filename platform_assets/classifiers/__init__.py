@@ -1,0 +1,1 @@
+"""Classifiers: documents told apart by the embeddings that are stored anyway."""

@@ -1,0 +1,30 @@
+"""Keras 3 on torch, in a process of this machine: the engine `keras://`.
+
+Not here: the training itself (worker.py).
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from resources.classifiers import ClassifierJob, ClassifierResult
+from resources.classifiers.launch import launch
+from resources.settings import UsageError, installing
+
+ENVIRONMENT = {"KERAS_BACKEND": "torch", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+class KerasTrainer:
+    """Runs the worker in one process."""
+
+    def train(self, job: ClassifierJob, folder: Path) -> ClassifierResult:
+        """Run the worker to its end.
+
+        Raises:
+            RuntimeError: the worker failed; its last output is in the error.
+            UsageError: Keras is not installed.
+        """
+        if importlib.util.find_spec("keras") is None:
+            raise UsageError(f"a classifier needs Keras: {installing('keras')}")
+        command = [sys.executable, "-m", "resources.classifiers.worker"]
+        return launch(command, job, folder, ENVIRONMENT)
