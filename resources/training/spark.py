@@ -20,6 +20,7 @@ from resources.training.engine_url import EngineOptions
 from resources.training.launch import launch, require
 from resources.training.watch import end_with_launcher
 
+_ERROR_LINES = 20
 _TELLS_WORKERS = ("DAGSTER_PIPES_", "HF_", "OMP_", "TOKENIZERS_", "TRANSFORMERS_")
 
 
@@ -45,8 +46,10 @@ class SparkTrainer(EngineOptions):
             )
         plan = _Plan(**self.model_dump(), resources=job.resources)
         command = [sys.executable, "-m", "resources.training.spark", plan.model_dump_json()]
-        python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-        return launch(command, self.workers, job, context, python)
+        own = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+        if not self.address:
+            own["SPARK_LOCAL_IP"] = "127.0.0.1"
+        return launch(command, self.workers, job, context, own)
 
 
 class _Plan(BaseModel):
@@ -69,6 +72,7 @@ class _Plan(BaseModel):
             "spark.task.maxFailures": "1",
             "spark.stage.maxConsecutiveAttempts": "1",
             "spark.ui.enabled": "false",
+            "spark.log.level": "OFF",  # stack traces of Java, where a worker's last words would be
         }
         if self.resources.gpus:
             found["spark.task.resource.gpu.amount"] = str(
@@ -79,7 +83,9 @@ class _Plan(BaseModel):
 
 def drive(plan: _Plan) -> None:
     """Start or join the cluster and see the training through."""
+    from py4j.protocol import Py4JJavaError
     from pyspark import SparkConf
+    from pyspark.errors import PySparkException
     from pyspark.ml.torch.distributor import TorchDistributor
     from pyspark.sql import SparkSession
 
@@ -87,7 +93,11 @@ def drive(plan: _Plan) -> None:
     SparkSession.builder.config(conf=conf).getOrCreate()
     told = {k: v for k, v in os.environ.items() if k.startswith(_TELLS_WORKERS)}
     use_gpu = plan.resources.gpus > 0
-    TorchDistributor(plan.workers, local_mode=False, use_gpu=use_gpu).run(_work, told)
+    try:
+        TorchDistributor(plan.workers, local_mode=False, use_gpu=use_gpu).run(_work, told)
+    except (PySparkException, Py4JJavaError) as error:
+        lines = [line for line in str(error).splitlines() if not line.startswith("\tat ")]
+        sys.exit("\n".join(lines[:_ERROR_LINES]))
 
 
 def _work(told: Mapping[str, str]) -> Any:
