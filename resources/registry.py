@@ -216,15 +216,18 @@ def _keras(_: str, __: Settings) -> Any:
 
 
 def _spark_tensorflow(url: str, _: Settings) -> Any:
-    from resources.classifiers.spark_tensorflow import SparkTensorFlowTrainer
+    from resources.classifiers import spark_tensorflow
+    from resources.classifiers.environment import Environment, EnvironmentTrainer
 
-    return SparkTensorFlowTrainer(url)
+    environment = Environment.of(url, "tensorflow")
+    return EnvironmentTrainer(environment, spark_tensorflow.__name__, spark_tensorflow.variables)
 
 
 def _horovod(url: str, _: Settings) -> Any:
-    from resources.classifiers.horovod import HorovodTrainer
+    from resources.classifiers import horovod
+    from resources.classifiers.environment import Environment, EnvironmentTrainer
 
-    return HorovodTrainer(url)
+    return EnvironmentTrainer(Environment.of(url, "horovod"), horovod.__name__, horovod.variables)
 
 
 def _package_hub(_: str, __: Settings) -> Any:

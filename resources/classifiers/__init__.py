@@ -72,7 +72,7 @@ class ClassifierTrainer(Protocol):
         """Run the worker to its end; `folder` is for what it is told and answers.
 
         Raises:
-            RuntimeError: the worker failed; its last output is in the error.
+            dagster.Failure: the worker failed; its last output is in the error.
             UsageError: the engine is not installed.
         """
         ...

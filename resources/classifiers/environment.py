@@ -1,13 +1,17 @@
 """Engines in Python environments of their own, whose libraries would not go with ours.
 
-Here: `scheme:///folder/of/the/environment?workers=2`. Not here: what runs there.
+Here: `scheme:///folder/of/the/environment?workers=2`, and starting a driver there.
+Not here: the drivers (one file for each engine).
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from resources.classifiers import ClassifierJob, ClassifierResult
+from resources.classifiers.launch import launch
 from resources.settings import UsageError
 
 
@@ -51,3 +55,25 @@ class Environment:
                 f"with `make test-engines-{self.name}` and name it in LAKELOOM_CLASSIFIER"
             )
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentTrainer:
+    """Runs an engine's driver, which starts the workers, by the Python of its environment."""
+
+    environment: Environment
+    driver: str
+    """Module; it is given the number of workers, the file of the job and that of the answer."""
+    variables: Callable[[str], Mapping[str, str]]
+    """What the driver's environment has, given its Python."""
+
+    def train(self, job: ClassifierJob, folder: Path) -> ClassifierResult:
+        """Run the driver to its end.
+
+        Raises:
+            dagster.Failure: it failed; its last output is in the error.
+            UsageError: the environment is not there.
+        """
+        python = str(self.environment.program("python"))
+        command = [python, "-m", self.driver, str(self.environment.workers)]
+        return launch(command, job, folder, self.variables(python))

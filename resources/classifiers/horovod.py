@@ -9,34 +9,14 @@ Not here: reading jobs and writing weights (worker.py).
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from resources.classifiers import ClassifierJob, ClassifierResult
 
 
-class HorovodTrainer:
-    """Runs the worker in several processes of this machine."""
-
-    def __init__(self, url: str) -> None:
-        """Read the environment's folder and the number of workers from a URL."""
-        from resources.classifiers.environment import Environment
-
-        self._environment = Environment.of(url, "horovod")
-
-    def train(self, job: ClassifierJob, folder: Path) -> ClassifierResult:
-        """Run the worker to its end.
-
-        Raises:
-            RuntimeError: the worker failed; its last output is in the error.
-            UsageError: the environment is not there.
-        """
-        from resources.classifiers.launch import launch
-
-        python = str(self._environment.program("python"))
-        command = [python, "-m", __spec__.name, str(self._environment.workers)]
-        variables = {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        return launch(command, job, folder, variables)
+def variables(_: str) -> dict[str, str]:
+    """What the driver's environment has."""
+    return {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def drive(workers: int) -> Callable[[ClassifierJob], tuple[Any, ClassifierResult]]:

@@ -21,7 +21,7 @@ class KerasTrainer:
         """Run the worker to its end.
 
         Raises:
-            RuntimeError: the worker failed; its last output is in the error.
+            dagster.Failure: the worker failed; its last output is in the error.
             UsageError: Keras is not installed.
         """
         if importlib.util.find_spec("keras") is None:

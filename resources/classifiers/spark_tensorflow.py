@@ -9,43 +9,21 @@ Not here: the training itself (worker.py).
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from resources.classifiers import ClassifierJob, ClassifierResult
 
-# The driver's environment has TensorFlow and Spark and nothing of ours: launching is imported late.
 
-
-class SparkTensorFlowTrainer:
-    """Runs the worker in the tasks of a barrier stage of a Spark of this machine."""
-
-    def __init__(self, url: str) -> None:
-        """Read the environment's folder and the number of workers from a URL."""
-        from resources.classifiers.environment import Environment
-
-        self._environment = Environment.of(url, "tensorflow")
-
-    def train(self, job: ClassifierJob, folder: Path) -> ClassifierResult:
-        """Run the worker to its end.
-
-        Raises:
-            RuntimeError: the worker failed; its last output is in the error.
-            UsageError: the environment is not there.
-        """
-        from resources.classifiers.launch import launch
-
-        python = str(self._environment.program("python"))
-        command = [python, "-m", __spec__.name, str(self._environment.workers)]
-        variables = {
-            "PYSPARK_PYTHON": python,
-            "PYSPARK_DRIVER_PYTHON": python,
-            "TF_USE_LEGACY_KERAS": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-            "CUDA_VISIBLE_DEVICES": "",
-            "SPARK_LOCAL_IP": "127.0.0.1",
-        }
-        return launch(command, job, folder, variables)
+def variables(python: str) -> dict[str, str]:
+    """What the driver's environment has, given its Python."""
+    return {
+        "PYSPARK_PYTHON": python,
+        "PYSPARK_DRIVER_PYTHON": python,
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
 
 
 def drive(workers: int) -> Callable[[ClassifierJob], tuple[Any, ClassifierResult]]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pytest
 
@@ -152,5 +153,5 @@ def test_a_worker_that_fails_shows_its_last_words(engine: str, tmp_path: Path) -
         pytest.skip(f"`make test-engines-{engine}` sets it up")
     url = f"{engine}://{environment}?workers=2"
     trainer = connect_classifier(Settings.from_env({"LAKELOOM_CLASSIFIER": url}))
-    with pytest.raises(RuntimeError, match=r"none\.npz"):
+    with pytest.raises(dg.Failure, match=r"none\.npz"):
         trainer.train(ClassifierJob(str(tmp_path / "none.npz"), str(tmp_path / "out"), 2), tmp_path)

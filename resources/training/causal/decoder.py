@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 
-from resources.training.hyperparameters import Lora
-
 ADAPTER = "adapter_config.json"
 
 
@@ -27,24 +25,6 @@ def load_base(folder: Path) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(folder, **file)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **file)
     return model, tokenizer
-
-
-def with_updates(model: torch.nn.Module, lora: Lora) -> Any:
-    """The model with low-rank updates, which alone are trained and begin as nothing.
-
-    Raises:
-        ValueError: no layer's name ends as the recipe says.
-    """
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.layers),
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config)
 
 
 def load_adapter(model: torch.nn.Module, folder: Path) -> Any:

@@ -18,7 +18,8 @@ from transformers import get_linear_schedule_with_warmup
 from resources.training import TrainingJob, TrainingResult
 from resources.training.causal import CausalHyperparameters
 from resources.training.causal.blocks import Blocks, pack, read_texts, spread
-from resources.training.causal.decoder import load_base, with_updates, write_adapter
+from resources.training.causal.decoder import load_base, write_adapter
+from resources.training.low_rank import with_updates
 from resources.training.pairs import plan
 
 BEFORE, AFTER = "held_out_loss_before", "held_out_loss_after"
@@ -47,7 +48,7 @@ def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> Trai
     base, tokenizer = load_base(job.base_model)
     learned, held_out = _blocks(job, tokenizer, settings)
     base.config.use_cache = False
-    model = with_updates(base, settings.lora)
+    model = with_updates(base, settings.lora, "CAUSAL_LM")
     optimizer = torch.optim.AdamW(
         [weight for weight in model.parameters() if weight.requires_grad],
         lr=settings.learning_rate,

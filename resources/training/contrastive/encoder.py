@@ -6,17 +6,15 @@ Not here: encoding for the index (resources/encoding), folders (resources/traini
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
 from resources.training.folders import pooling, transformer_folder
-from resources.training.hyperparameters import Hyperparameters, Lora
-
-if TYPE_CHECKING:
-    from peft import PeftModel
+from resources.training.hyperparameters import Hyperparameters
+from resources.training.low_rank import with_updates
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 """Names in the configuration of BERT and its relatives."""
@@ -42,7 +40,7 @@ class TextEncoder(torch.nn.Module):
         backbone = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32)
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler.requires_grad_(False)  # takes no part in the embedding
-        self.backbone: Any = with_lora(backbone, settings.lora) if settings.lora else backbone
+        self.backbone: Any = with_updates(backbone, settings.lora) if settings.lora else backbone
 
     def forward(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
         """Vectors of texts of about one length.
@@ -61,20 +59,6 @@ class TextEncoder(torch.nn.Module):
             return functional.normalize(hidden[:, 0], dim=-1)
         weights = mask.unsqueeze(-1).float()
         return functional.normalize((hidden * weights).sum(1) / weights.sum(1), dim=-1)
-
-
-def with_lora(backbone: torch.nn.Module, lora: Lora) -> "PeftModel":
-    """The model with low-rank updates, which alone are trained."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.layers),
-        bias="none",
-    )
-    return get_peft_model(backbone, config)
 
 
 def plain_weights(encoder: TextEncoder) -> dict[str, torch.Tensor]:
