@@ -6,9 +6,11 @@ was there already ends at the manifest, and only after the run that made it held
 checks: what a failed check stopped within a run is not taken up by another.
 """
 
+from collections.abc import Mapping
+
 import dagster as dg
 
-from platform_assets.checkpoints.recipes import load_recipes
+from platform_assets.checkpoints.recipes import Recipe, load_recipes
 from platform_assets.holds import held
 from platform_assets.partitions import encoders
 
@@ -80,15 +82,23 @@ class RecipeChanged(dg.AutomationCondition[dg.AssetKey]):
     ) -> dg.AutomationResult[dg.AssetKey]:
         """Compare recipes.toml with the data version of each partition."""
         candidates = context.candidate_subset
-        instance, recipes = context.asset_graph_view.instance, load_recipes()
+        instance = context.asset_graph_view.instance
         changed = {
             encoder
-            for encoder in candidates.expensively_compute_partition_keys()
-            if recipes[encoder].digest != _data_version(instance, context.key, encoder)
-        }
+            for encoder, recipe in _readable_recipes().items()
+            if recipe.digest != _data_version(instance, context.key, encoder)
+        } & set(candidates.expensively_compute_partition_keys())
         return dg.AutomationResult(
             context, candidates.compute_intersection_with_partition_keys(changed)
         )
+
+
+def _readable_recipes() -> Mapping[str, Recipe]:
+    """The recipes, or none while the file is being edited: one bad line must stop no upload."""
+    try:
+        return load_recipes()
+    except (OSError, ValueError):
+        return {}
 
 
 def _data_version(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> str | None:

@@ -41,7 +41,7 @@ from resources.tracking.mlflow_run import mlflow_run
 from sensors.automation import automation
 from sensors.bucket_events import bucket_events
 from sensors.bucket_uploads import bucket_uploads
-from sensors.ended_trainings import ended_trainings
+from sensors.ended_trainings import cancelled_trainings, failed_trainings
 from sensors.pretrained_encoders import pretrained_encoders
 from sensors.schedules import daily_maintenance, weekly_training, weekly_training_pairs
 
@@ -115,7 +115,14 @@ def build_defs(
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[asset_checks, quality_report],
-        sensors=[bucket_uploads, bucket_events, pretrained_encoders, ended_trainings, automation],
+        sensors=[
+            bucket_uploads,
+            bucket_events,
+            pretrained_encoders,
+            failed_trainings,
+            cancelled_trainings,
+            automation,
+        ],
         schedules=[weekly_training_pairs, weekly_training, daily_maintenance],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=marked_executor,

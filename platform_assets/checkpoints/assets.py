@@ -1,10 +1,14 @@
 """The assets `checkpoints` and `promoted_encoder`."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import dagster as dg
 
 from platform_assets.automation import HOURLY
+from platform_assets.checkpoints.champion import Champion
+from platform_assets.checkpoints.champion import record as record_champion
+from platform_assets.checkpoints.champion import recorded as recorded_champion
 from platform_assets.checkpoints.declared import recipes
 from platform_assets.checkpoints.pods import TRAINING_TAGS
 from platform_assets.checkpoints.promotion import figures, judge, measured, scores
@@ -122,16 +126,18 @@ def promoted_encoder(
     if latest and ledger.settled(draft):
         seen = shown(tracking.links(latest.details["version"]))
         return materialized(Report(rows=1), latest, seen)
-    standings = {other: scores(warehouse, found) for other, found in evaluations.items()}
-    verdict = judge(name, standings, _opponent(name, tracking))
     digest = checkpoint.details["encoder_digest"]
     version = tracking.version_of(name, digest) or tracking.register(
         name, checkpoint_store.folder(checkpoint.details["checkpoint"]), {"digest": digest}
     )
-    tracking.rank(name, version, figures(standings[name], verdict), promote=verdict.promote)
-    champion = tracking.champion()
+    mine = Champion(name, version, scores(warehouse, evaluations[name]))
+    verdict = judge(mine, _champion(lake, warehouse, tracking, evaluations))
+    tracking.rank(name, version, figures(mine.scores, verdict), promote=verdict.promote)
+    if verdict.promote:
+        record_champion(lake, mine)
     details = {
-        "champion": f"{champion[0]} v{champion[1]}" if champion else "none",
+        "champion": _title(tracking.champion()),
+        "challenger": _title(tracking.challenger()),
         "version": version,
         "promoted": "yes" if verdict.promote else "no",
         "why": verdict.why,
@@ -140,6 +146,31 @@ def promoted_encoder(
     record = ledger.commit(replace(draft, digest=digest, details=details))
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None))
     return materialized(report, record, shown(tracking.links(version)))
+
+
+def _champion(
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    tracking: Tracking,
+    evaluations: Mapping[str, Sequence[Record]],
+) -> Champion | None:
+    """The champion with its scores: today's if it is its encoder's present checkpoint."""
+    holder = tracking.champion()
+    if holder is None:
+        return None
+    encoder, version = holder
+    checkpoint = Ledger(lake).latest("checkpoints", encoder)
+    digest = checkpoint.details["encoder_digest"] if checkpoint else ""
+    today = evaluations.get(encoder, ())
+    if today and tracking.version_of(encoder, digest) == version:
+        return Champion(encoder, version, scores(warehouse, today))
+    kept = recorded_champion(lake)
+    known = kept is not None and (kept.encoder, kept.version) == holder
+    return kept if known else Champion(encoder, version, {})
+
+
+def _title(holder: tuple[str, str] | None) -> str:
+    return Champion(*holder, {}).title if holder else "none"
 
 
 def _records(
@@ -159,16 +190,3 @@ def _measured(context: dg.AssetExecutionContext, ledger: Ledger, encoder: str) -
     checkpoint = ledger.latest("checkpoints", encoder)
     evaluations = _records(context, ledger, "retrieval_evaluation", encoder)
     return measured(ledger, checkpoint, evaluations) if checkpoint else []
-
-
-def _opponent(name: str, tracking: Tracking) -> str | None:
-    """The encoder to beat: the champion, or the base where the encoder is champion itself."""
-    champion = tracking.champion()
-    if champion and champion[0] != name:
-        return champion[0]
-    known = load_recipes()
-    if known[name].training is None:
-        return None
-    base = known[name].base
-    bases = (r.name for r in known.values() if r.training is None and r.base == base)
-    return next(bases, None)

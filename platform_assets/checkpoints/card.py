@@ -47,7 +47,7 @@ def model_card(
         "## Data",
         *_data(chain if trained else ()),
         "## Recipe",
-        f"```json\n{json.dumps(recipe.model_dump(mode='json', exclude_none=True), indent=2)}\n```",
+        f"```json\n{json.dumps(recipe.what(), indent=2)}\n```",
         "## Provenance",
         _provenance(checkpoint),
         "## Licence",

@@ -38,8 +38,7 @@ def recipes(
     )
     new = latest is None or latest.record_id != record.record_id
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None and new))
-    said = recipe.model_dump(mode="json", exclude_none=True, exclude={"name"})
-    return materialized(report, record, {"recipe": dg.MetadataValue.json(said)})
+    return materialized(report, record, {"recipe": dg.MetadataValue.json(recipe.what())})
 
 
 @dg.asset_check(asset=recipes, blocking=True)

@@ -6,6 +6,7 @@ Here: the rule and what it decides. Not here: the registry (resources/tracking).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from platform_assets.checkpoints.champion import Champion
 from platform_assets.evaluation.gate import SIGNIFICANCE
 from platform_assets.evaluation.refresh import qualities
 from platform_assets.evaluation.significance import paired_difference
@@ -52,25 +53,24 @@ def figures(mine: Mapping[str, float], verdict: Promotion) -> dict[str, str]:
     return {"ndcg_at_10": f"{mean:.4f}", "test_queries": str(len(mine)), "verdict": verdict.why}
 
 
-def judge(
-    name: str, standings: Mapping[str, Mapping[str, float]], opponent: str | None
-) -> Promotion:
-    """Compare an encoder with the one it would replace, on the test queries both answered.
+def judge(mine: Champion, holder: Champion | None) -> Promotion:
+    """Compare a version with the champion, on the test queries that both answered.
 
     Args:
-        name: The encoder.
-        standings: Encoder -> its `scores`.
-        opponent: The present champion or the encoder's base; None if there is neither.
+        mine: The version that may become champion.
+        holder: The version that is; None if there is none.
     """
-    mine = standings[name]
-    if opponent is None:
+    if holder is None:
         return Promotion(True, "the first encoder in the registry; those to come must beat it")
-    theirs = standings.get(opponent, {})
-    if not mine.keys() & theirs.keys():
-        return Promotion(False, f"no test query was answered both by it and by {opponent}")
-    test = paired_difference(mine, theirs)
+    if holder.title == mine.title:
+        return Promotion(True, "it is the champion")
+    if not mine.scores.keys() & holder.scores.keys():
+        return Promotion(
+            False, f"no test query was answered both by it and by the champion, {holder.title}"
+        )
+    test = paired_difference(mine.scores, holder.scores)
     figures = (
-        f"nDCG@10 {test.mean:+.4f} against {opponent} on {test.queries} test queries "
+        f"nDCG@10 {test.mean:+.4f} against {holder.title} on {test.queries} test queries "
         f"(95% interval {test.low:+.4f} to {test.high:+.4f}, p = {test.p_value:.4f})"
     )
     if test.low > 0 and test.p_value < SIGNIFICANCE:

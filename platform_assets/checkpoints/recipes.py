@@ -87,9 +87,12 @@ class Recipe(_Frozen):
 
     @property
     def digest(self) -> str:
-        """sha256 (hex) of the recipe's canonical JSON; where it is trained is no part of it."""
-        what = self.model_dump(mode="json", exclude_none=True, exclude={"training": _WHERE})
-        return sha256_text(canonical(what))
+        """sha256 (hex) of the recipe's canonical JSON."""
+        return sha256_text(canonical(self.what()))
+
+    def what(self) -> dict[str, Any]:
+        """The recipe without where it is trained: that decides nothing, and names machines."""
+        return self.model_dump(mode="json", exclude_none=True, exclude={"training": _WHERE})
 
 
 def load_recipes(path: Path | None = None) -> dict[str, Recipe]:

@@ -4,8 +4,7 @@ Here: parameters, data and tags before it, figures after it. Not here: when it i
 """
 
 from collections.abc import Iterable, Mapping
-
-from pydantic import BaseModel
+from typing import Any
 
 from platform_assets.checkpoints.recipes import Recipe
 from platform_assets.provenance import Record, canonical
@@ -19,17 +18,17 @@ def begun(recipe: Recipe, pairs: Iterable[Record], code_version: str, run_id: st
     return Training(
         kind="encoder",
         name=recipe.name,
-        parameters={"base": recipe.base, **plain(recipe.training)},
+        parameters={"base": recipe.base, **plain(recipe.what()["training"])},
         datasets=datasets(pairs),
         tags={"code_version": code_version, "dagster_run_id": run_id, "recipe": recipe.digest},
     )
 
 
-def plain(settings: BaseModel) -> dict[str, str | int | float]:
-    """The fields of a recipe that are set, as parameters of a run."""
+def plain(settings: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """What a recipe says, as parameters of a run."""
     return {
         name: value if isinstance(value, str | int | float) else canonical(value)
-        for name, value in settings.model_dump(mode="json", exclude_none=True).items()
+        for name, value in settings.items()
     }
 
 

@@ -91,7 +91,7 @@ def _upstream(
 
 
 def _begun(recipe: LanguageModel, upstream: list[Record], run_id: str) -> Training:
-    parameters = {name: value for name, value in plain(recipe).items() if name != "name"}
+    parameters = plain(recipe.model_dump(mode="json", exclude_none=True, exclude={"name"}))
     tags = {"code_version": CODE_VERSION, "dagster_run_id": run_id, "recipe": recipe.digest}
     return Training("language_model", recipe.name, parameters, datasets(upstream), tags)
 

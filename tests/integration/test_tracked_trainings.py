@@ -18,8 +18,8 @@ from platform_assets.definitions import build_defs
 from resources import registry
 from resources.tracking import Training
 from resources.tracking.mlflow_session import EXPERIMENT
-from resources.training import accelerate
-from sensors.ended_trainings import ended_trainings
+from resources.training import launch
+from sensors.ended_trainings import cancelled_trainings, failed_trainings
 from tests.servers import free_ports
 from tests.servers.mlflow import mlflow_server
 from tests.spies import Platform
@@ -134,7 +134,7 @@ def test_a_training_that_fails_is_a_failed_run_with_the_reason(
     before = len(quarry.runs())
     monkeypatch.setenv("WORKERS_TOKEN", "no_such_worker")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accelerate, "_WORKER", "resources.training.no_such_worker")
+        patch.setattr(launch, "WORKER", "resources.training.no_such_worker")
         patch.setattr("platform_assets.checkpoints.assets.CODE_VERSION", "another")
         assert "ended with status 1" in quarry.checkpoint()["failed"]
     runs = quarry.runs()
@@ -146,7 +146,10 @@ def test_a_training_that_fails_is_a_failed_run_with_the_reason(
 
 
 @pytest.mark.usefixtures("server")
-def test_the_run_of_a_killed_training_is_closed_by_the_sensor(quarry: Quarry) -> None:
+@pytest.mark.parametrize("sensor", [failed_trainings, cancelled_trainings])
+def test_the_run_of_a_killed_training_is_closed_by_the_sensor(
+    quarry: Quarry, sensor: dg.SensorDefinition
+) -> None:
     tracking = registry.connect_tracking(quarry.platform.state.settings)
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(
@@ -154,15 +157,17 @@ def test_the_run_of_a_killed_training_is_closed_by_the_sensor(quarry: Quarry) ->
             asset_selection=frozenset([dg.AssetKey("checkpoints")]),
         )
         tags = {"dagster_run_id": run.run_id}
-        tracking.begin(Training("encoder", "left-open", {}, (), tags))
+        tracking.begin(Training("encoder", sensor.name, {}, (), tags))
         assert quarry.runs()[0].info.status == "RUNNING"
-        instance.report_run_failed(run, "The process that executed this run is gone.")
-        event = instance.get_records_for_run(
-            run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE
-        ).records[0]
+        if sensor is failed_trainings:
+            instance.report_run_failed(run, "The process that executed this run is gone.")
+        else:
+            instance.report_run_canceled(run)
+        ended = {dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED}
+        event = instance.get_records_for_run(run.run_id, of_type=ended).records[0]
         dagster_event = event.event_log_entry.get_dagster_event()
         context = dg.build_run_status_sensor_context(
-            ended_trainings.name, dagster_event, instance, run, resources={"tracking": tracking}
+            sensor.name, dagster_event, instance, run, resources={"tracking": tracking}
         )
-        ended_trainings(context)
+        sensor(context)
     assert quarry.runs()[0].info.status == "KILLED"

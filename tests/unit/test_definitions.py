@@ -127,7 +127,13 @@ def test_what_starts_by_itself() -> None:
         for sensor in defs.sensors or ()
         if sensor.default_status == dg.DefaultSensorStatus.RUNNING
     }
-    assert running == {"bucket_uploads", "pretrained_encoders", "ended_trainings", "automation"}
+    assert running == {
+        "bucket_uploads",
+        "pretrained_encoders",
+        "failed_trainings",
+        "cancelled_trainings",
+        "automation",
+    }
     assert not any(
         schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         for schedule in defs.schedules or ()

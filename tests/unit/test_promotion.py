@@ -1,10 +1,13 @@
 """The rule by which the champion alias moves."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from platform_assets.checkpoints.champion import Champion, record, recorded
 from platform_assets.checkpoints.promotion import judge
+from resources.object_store.folder import FolderObjectStore
 
 
 def champion() -> dict[str, float]:
@@ -17,8 +20,11 @@ def shifted(scores: Mapping[str, float], by: float, spread: float) -> dict[str, 
     return {query: scores[query] + step for query, step in zip(scores, noise, strict=True)}
 
 
-def verdict(tuned: Mapping[str, float], opponent: str | None = "minilm") -> tuple[bool, str]:
-    found = judge("tuned", {"tuned": tuned, "minilm": champion()}, opponent)
+HOLDER = Champion("minilm", "1", champion())
+
+
+def verdict(tuned: Mapping[str, float], holder: Champion | None = HOLDER) -> tuple[bool, str]:
+    found = judge(Champion("tuned", "2", tuned), holder)
     return found.promote, found.why
 
 
@@ -26,7 +32,7 @@ def test_a_better_encoder_is_promoted_and_the_figures_say_why() -> None:
     promote, why = verdict(shifted(champion(), 0.05, 0.05))
     assert promote
     assert why.startswith("better: nDCG@10 +0.0")
-    assert "against minilm on 60 test queries" in why
+    assert "against minilm v1 on 60 test queries" in why
 
 
 def test_noise_is_no_improvement() -> None:
@@ -40,6 +46,17 @@ def test_the_same_scores_and_worse_ones_are_no_improvement() -> None:
     assert not verdict(shifted(champion(), -0.05, 0.05))[0]
 
 
+def test_a_later_version_of_the_same_encoder_has_to_be_better_too() -> None:
+    earlier = Champion("tuned", "1", champion())
+    assert not verdict(shifted(champion(), -0.05, 0.05), earlier)[0]
+    assert verdict(shifted(champion(), 0.05, 0.05), earlier)[0]
+
+
+def test_the_champion_stays_champion_when_it_is_measured_again() -> None:
+    again = Champion("tuned", "2", champion())
+    assert verdict(shifted(champion(), -0.05, 0.05), again) == (True, "it is the champion")
+
+
 def test_a_handful_of_better_queries_proves_nothing() -> None:
     few = dict(list(champion().items())[:3])
     promote, why = verdict({query: score + 0.1 for query, score in few.items()})
@@ -49,8 +66,9 @@ def test_a_handful_of_better_queries_proves_nothing() -> None:
 
 def test_without_a_common_test_query_nothing_is_promoted() -> None:
     promote, why = verdict({"stdlib/q0": 1.0})
-    assert (promote, why) == (False, "no test query was answered both by it and by minilm")
-    assert not verdict({"stdlib/q0": 1.0}, "never-measured")[0]
+    wanted = "no test query was answered both by it and by the champion, minilm v1"
+    assert (promote, why) == (False, wanted)
+    assert not verdict({"stdlib/q0": 1.0}, Champion("never-measured", "1", {}))[0]
     assert not verdict({})[0]
 
 
@@ -58,3 +76,10 @@ def test_the_first_encoder_has_no_opponent() -> None:
     promote, why = verdict({}, None)
     assert promote
     assert why.startswith("the first encoder in the registry")
+
+
+def test_what_a_champion_was_measured_at_is_kept(tmp_path: Path) -> None:
+    lake = FolderObjectStore(f"file://{tmp_path}")
+    assert recorded(lake) is None
+    record(lake, HOLDER)
+    assert recorded(lake) == HOLDER
