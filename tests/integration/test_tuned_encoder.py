@@ -114,3 +114,19 @@ def test_its_index_is_traced_to_the_pairs_it_was_trained_on(quarry: Quarry) -> N
     with tampered(quarry.platform, TRAINING_PAIRS, another_positive):
         assert quarry.broken() == {"training_pairs"}
     assert quarry.broken() == set()
+
+
+@pytest.mark.usefixtures("overtaken")
+def test_a_later_version_that_is_worse_leaves_the_alias_where_it_is(
+    quarry: Quarry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    held = registry.connect_tracking(quarry.state.settings).champion()
+    assert held is not None
+    spoilt = tmp_path / "recipes.toml"
+    spoilt.write_text(RECIPES.read_text().replace("learning_rate = 1e-4", "learning_rate = 0.1"))
+    monkeypatch.setattr(recipes, "RECIPES", spoilt)
+    quarry.materialize("key:checkpoints or key:embeddings or key:vector_index", TUNED)
+    quarry.materialize("key:retrieval_evaluation or key:promoted_encoder", TUNED)
+    assert registry.connect_tracking(quarry.state.settings).champion() == held
+    assert quarry.verdict()["why"].startswith("not significantly better: ")
+    assert quarry.verdict()["version"] != held[1]

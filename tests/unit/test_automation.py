@@ -198,3 +198,13 @@ def test_a_changed_recipe_asks_for_its_own_partition_and_for_no_training(
     assert wave.tick() == {}
     wave.made(["recipes"], "minilm-tuned", load_recipes()["minilm-tuned"].digest)
     assert wave.tick() == {}
+
+
+def test_a_recipe_file_that_is_half_written_stops_no_upload(
+    wave: Wave, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "recipes.toml"
+    broken.write_text("[minilm]\nbase = ")
+    monkeypatch.setattr(recipes, "RECIPES", broken)
+    wave.made(UPLOADED, "birds", "1")
+    assert wave.tick() == wanted(INDEXED, "birds|minilm")
