@@ -30,8 +30,10 @@ def commit(
     branch: str,
 ) -> str | None:
     """Commit a removal and an addition; returns the snapshot they were put upon in the end."""
+    from resources.warehouse.iceberg_transaction import KnowingTransaction
+
     before = _snapshots(iceberg.metadata)
-    with iceberg.transaction() as transaction:
+    with KnowingTransaction(iceberg) as transaction:
         if claimed:
             _claim(transaction, claimed, branch)
         if removed:

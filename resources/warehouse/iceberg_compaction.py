@@ -36,13 +36,15 @@ def compact(iceberg: "Table", scope: "BooleanExpression", target_bytes: int) -> 
     Raises:
         CommitFailedException, ValidationException: somebody else was first.
     """
+    from resources.warehouse.iceberg_transaction import KnowingTransaction
+
     tasks = iceberg.scan(row_filter=scope).plan_files()
     bins = list(_bins(list(tasks), target_bytes))
     if not bins:
         return Compacted()
     merged = [file for tasks in bins for file in _merged(iceberg, tasks)]
     with (
-        iceberg.transaction() as transaction,
+        KnowingTransaction(iceberg) as transaction,
         transaction.update_snapshot().overwrite() as overwrite,
     ):
         overwrite.delete_by_predicate(scope)  # what others may not have changed meanwhile
