@@ -90,7 +90,7 @@ class KubernetesTrainer:
     def labels(self, name: str) -> dict[str, str]:
         """Labels of the pods of a training; those of another lake's are others."""
         training = sha256(f"{self._lake_url}|{name}".encode()).hexdigest()[:32]
-        return {"app.kubernetes.io/name": "lakeloom", _LABEL: training}
+        return {_LABEL: training}
 
     def pod_spec(self, asked: Resources, launch: str) -> dict[str, Any]:
         """The pod's spec, but for what dagster-k8s adds for Pipes.
