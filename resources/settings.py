@@ -6,6 +6,7 @@ Here: reading the environment. Not here: opening anything (resources/registry.py
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -98,9 +99,29 @@ _LOCAL = {"file": "", "edge": "", "sqlite": "/"}
 """Schemes of files on this machine -> what stands before the path."""
 
 
+_PIP = ".venv/bin/pip install -c constraints.txt"
+_ITS_OWN_WAY = {
+    "decoder": "make decoder",
+    "deepspeed": f"{_PIP} ninja py-cpuinfo setuptools wheel && "
+    f"DS_BUILD_OPS=0 {_PIP} --no-build-isolation -e '.[deepspeed]'",
+}
+"""Extras that pip alone does not bring."""
+
+
 def installing(extra: str) -> str:
     """What brings one of the optional dependencies, for errors: it is on no registry itself."""
-    return f"`.venv/bin/pip install -c constraints.txt -e '.[{extra}]'` in Lakeloom's folder"
+    command = _ITS_OWN_WAY.get(extra, f"{_PIP} -e '.[{extra}]'")
+    return f"`{command}` in Lakeloom's folder"
+
+
+def require(what: str, extra: str, *modules: str) -> None:
+    """See that the modules of an extra are there.
+
+    Raises:
+        UsageError: one is not; says what needs it and how to install it.
+    """
+    if missing := [module for module in modules if find_spec(module) is None]:
+        raise UsageError(f"{what} needs {', '.join(missing)}: {installing(extra)}")
 
 
 def redacted(url: str) -> str:

@@ -6,7 +6,7 @@ Not here: the training pod of the engine kubernetes:// (resources/training/kuber
 
 import os
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from resources.settings import VARIABLES
 
@@ -18,7 +18,8 @@ def training_tags(trainer: str) -> dict[str, Any]:
 
     Args:
         trainer: The engine's URL. One that trains on other machines leaves the run's own pod
-            waiting, which would hold a GPU for nothing.
+            waiting, which would hold a GPU for nothing. Any other gets a GPU for each of its
+            `processes`; the recipes' own engines are not known here.
     """
     parts = urlsplit(trainer)
     if parts.scheme == "kubernetes" or (parts.scheme in ("ray", "spark") and parts.netloc):
@@ -26,7 +27,7 @@ def training_tags(trainer: str) -> dict[str, Any]:
         return _tags({"container_config": {"resources": waiting}})
     training = {
         "requests": {"cpu": "4", "memory": "16Gi"},
-        "limits": {"memory": "16Gi", _GPU: "1"},
+        "limits": {"memory": "16Gi", _GPU: _processes(parts.query)},
     }
     tolerations = [{"key": _GPU, "operator": "Exists"}]
     return _tags(
@@ -35,6 +36,12 @@ def training_tags(trainer: str) -> dict[str, Any]:
             "pod_spec_config": {"tolerations": tolerations},
         }
     )
+
+
+def _processes(query: str) -> str:
+    """How many the URL says, 1 if it says none; a wrong one is for the engine to name."""
+    said = parse_qs(query).get("processes", ["1"])[-1]
+    return said if said.isdecimal() and int(said) else "1"
 
 
 def _tags(config: dict[str, Any]) -> dict[str, Any]:

@@ -27,9 +27,6 @@ from resources.training import Resources
 from resources.training.hyperparameters import Hyperparameters
 
 RECIPES = Path(__file__).with_name("recipes.toml")
-_WHERE = {"engine", "resources"}
-"""Fields that say where a training runs, not what comes of it."""
-
 _R = TypeVar("_R", bound=BaseModel)
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
@@ -56,7 +53,19 @@ def _known_engine(url: str) -> str:
     return url
 
 
-class Training(Hyperparameters):
+class Where(BaseModel):
+    """Where a training runs; nothing that comes of it depends on that."""
+
+    engine: Annotated[str, AfterValidator(_known_engine)] | None = None
+    """URL of the engine, in place of the one of LAKELOOM_TRAINER."""
+    resources: Resources = Resources()
+
+
+WHERE = frozenset(Where.model_fields)
+"""Fields that are no part of a recipe's digest."""
+
+
+class Training(Hyperparameters, Where):
     """How a base model is trained on pairs of query and passage."""
 
     corpora: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = "all"
@@ -65,9 +74,6 @@ class Training(Hyperparameters):
     """Mined hard negatives a pair; with 0, the other pairs of a batch alone."""
     min_pairs: PositiveInt
     """With fewer pairs there is no training, and the checkpoint is the base model unchanged."""
-    engine: Annotated[str, AfterValidator(_known_engine)] | None = None
-    """URL of the engine, in place of the one of LAKELOOM_TRAINER."""
-    resources: Resources = Resources()
 
     def hyperparameters(self) -> dict[str, Any]:
         """What the training worker is told."""
@@ -92,7 +98,7 @@ class Recipe(_Frozen):
 
     def what(self) -> dict[str, Any]:
         """The recipe without where it is trained: that decides nothing, and names machines."""
-        return self.model_dump(mode="json", exclude_none=True, exclude={"training": _WHERE})
+        return self.model_dump(mode="json", exclude_none=True, exclude={"training": set(WHERE)})
 
 
 def load_recipes(path: Path | None = None) -> dict[str, Recipe]:

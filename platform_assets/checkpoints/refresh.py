@@ -19,6 +19,7 @@ from resources.model_hub import ModelHub
 from resources.training import TrainingJob, TrainingResult
 from resources.warehouse import Warehouse
 
+ASSET = "checkpoints"
 HISTORY = "training.json"
 """File of a trained checkpoint: its loss by step."""
 
@@ -77,7 +78,8 @@ def refresh(
     rows = _pairs(workshop, chosen)
     if recipe.training and rows.num_rows >= recipe.training.min_pairs:
         made_of = fingerprint(code_version, recipe.digest, pairs_digest)
-        job = _job(recipe, folder, rows, workshop.store.scratch / recipe.name / made_of[:16])
+        scratch = workshop.store.scratch / ASSET / recipe.name / made_of[:16]
+        job = _job(recipe, folder, rows, scratch)
         result = workshop.train(job)
         folder = job.output
         (folder / HISTORY).write_text(json.dumps({"losses": result.losses}))
@@ -96,7 +98,7 @@ def refresh(
 
 def clean(recipe: Recipe, workshop: Workshop) -> None:
     """Remove what the trainings of a recipe left in the scratch folder."""
-    shutil.rmtree(workshop.store.scratch / recipe.name, ignore_errors=True)
+    shutil.rmtree(workshop.store.scratch / ASSET / recipe.name, ignore_errors=True)
 
 
 def losses(store: CheckpointStore, record: Record) -> list[tuple[int, float]]:
@@ -141,4 +143,5 @@ def _job(recipe: Recipe, base: Path, rows: pa.Table, folder: Path) -> TrainingJo
         hyperparameters=recipe.training.hyperparameters(),
         engine=recipe.training.engine or "",
         resources=recipe.training.resources,
+        name=f"{ASSET}/{recipe.name}",
     )

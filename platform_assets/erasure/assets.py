@@ -70,8 +70,9 @@ def erasures(
     dagster_home = Path(context.instance.root_directory)
     under_way = context.instance.get_run_ids(dg.RunsFilter(statuses=list(UNFINISHED)))
     # Who else shares a catalog on a server, with a Dagster of their own, cannot be seen from here.
-    alone = set(under_way) <= {context.run.run_id} and "catalog" in settings.local_places()
-    ground = Ground(lake, warehouse, vectors, settings, dagster_home, forget_run, alone)
+    idle = set(under_way) <= {context.run.run_id}
+    alone = idle and "catalog" in settings.local_places()
+    ground = Ground(lake, warehouse, vectors, settings, dagster_home, forget_run, alone, idle)
     before = list(cases(lake, corpus))
     after = [case if case.state == "proven" else _advance(context, case, ground) for case in before]
     published = Ledger(lake).latest("published_index", corpus)

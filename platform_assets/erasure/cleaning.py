@@ -25,7 +25,7 @@ class Cleaner:
     cache: Path
     """Folder of what can be made again."""
     trainings: Path
-    """Folder of unfinished trainings, one folder an encoder; each goes whole."""
+    """Folder of unfinished trainings, asset/recipe; each goes whole."""
     dagster: Path
     """Dagster's home."""
     forget_run: Callable[[str], None]
@@ -41,7 +41,7 @@ class Cleaner:
         if not path.is_file():
             return None
         if path.is_relative_to(self.trainings):
-            folder = self.trainings / path.relative_to(self.trainings).parts[0]
+            folder = self.trainings.joinpath(*path.relative_to(self.trainings).parts[:2])
             shutil.rmtree(folder, ignore_errors=True)
             return folder
         if path.is_relative_to(self.cache):

@@ -5,7 +5,7 @@ searched, what can be cleaned is cleaned, and the case is written.
 Not here: noting the document (begin.py), the search itself (search.py).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from platform_assets.queries.pairs import shows_erased
 from platform_assets.vector_indexes.publish import drop_outdated, is_outdated
 from resources.object_store import ObjectStore
 from resources.settings import Settings
+from resources.training import STAGING
 from resources.vector_store import VectorStore
 from resources.warehouse import TableSpec, Warehouse
 
@@ -53,6 +54,8 @@ class Ground:
     forget_run: Callable[[str], None]
     alone: bool
     """Whether no other run can be under way, which may be about to commit files it has written."""
+    idle: bool
+    """Whether no other run of this Dagster is under way."""
 
 
 def still_there(case: Case, ground: Ground) -> list[str]:
@@ -90,7 +93,7 @@ def settle(case: Case, ground: Ground) -> Case:
     searched = list(_search(ground, sought))
     cleaned: list[str] = []
     if finds := [find for place in searched for find in place.found]:
-        cleaned = _cleaner(ground, sought).clean(finds)
+        cleaned = [*_cleaner(ground, sought).clean(finds), *_unstaged(finds, ground)]
     if cleaned:  # the places they were in are searched anew, whole
         searched = list(_search(ground, sought))
     found = [find for place in searched for find in place.found]
@@ -157,6 +160,19 @@ def _not_searched(case: Case, settings: Settings) -> Iterator[str]:
     for layer in ("catalog", "vectors", "tracking"):
         if layer not in here:
             yield f"{layer}: it is on a server, whose own files cannot be read from here"
+
+
+def _unstaged(finds: Iterable[Find], ground: Ground) -> list[str]:
+    """Remove what a training that was killed left in the lake for a machine of its own.
+
+    A training of another Dagster that is under way fails: it learns from what is to be erased.
+    """
+    if not ground.idle:
+        return []
+    staged = sorted({find.item for find in finds if find.item.startswith(f"{STAGING}/")})
+    for key in staged:
+        ground.lake.purge(key)
+    return staged
 
 
 def _cleaner(ground: Ground, sought: Sought) -> Cleaner:

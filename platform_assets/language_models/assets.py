@@ -3,6 +3,7 @@
 import dagster as dg
 
 from platform_assets.checkpoints.pods import TRAINING_TAGS
+from platform_assets.checkpoints.recipes import WHERE
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.checkpoints.tracked import datasets, plain
 from platform_assets.chunks.assets import chunks
@@ -91,9 +92,9 @@ def _upstream(
 
 
 def _begun(recipe: LanguageModel, upstream: list[Record], run_id: str) -> Training:
-    parameters = plain(recipe.model_dump(mode="json", exclude_none=True, exclude={"name"}))
+    told = recipe.model_dump(mode="json", exclude_none=True, exclude={"name", *WHERE})
     tags = {"code_version": CODE_VERSION, "dagster_run_id": run_id, "recipe": recipe.digest}
-    return Training("language_model", recipe.name, parameters, datasets(upstream), tags)
+    return Training("language_model", recipe.name, plain(told), datasets(upstream), tags)
 
 
 def _ended(made: MadeAdapter, result: TrainingResult) -> Outcome:

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from platform_assets.checkpoints.recipes import Slug, read_recipes
+from platform_assets.checkpoints.recipes import WHERE, Slug, Where, read_recipes
 from platform_assets.provenance import canonical, sha256_text
 from resources.training.causal import CausalHyperparameters
 
 RECIPES = Path(__file__).with_name("recipes.toml")
 
 
-class LanguageModel(CausalHyperparameters):
+class LanguageModel(CausalHyperparameters, Where):
     """One tuned decoder; equal recipes on equal texts give equal adapters, but for rounding."""
 
     name: Slug
@@ -24,8 +24,8 @@ class LanguageModel(CausalHyperparameters):
 
     @property
     def digest(self) -> str:
-        """sha256 (hex) of the recipe's canonical JSON."""
-        return sha256_text(canonical(self.model_dump(mode="json")))
+        """sha256 (hex) of the recipe's canonical JSON; where it is trained is no part of it."""
+        return sha256_text(canonical(self.model_dump(mode="json", exclude=set(WHERE))))
 
     def hyperparameters(self) -> dict[str, Any]:
         """What the training worker is told."""

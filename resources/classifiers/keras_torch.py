@@ -3,13 +3,12 @@
 Not here: the training itself (worker.py).
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 
 from resources.classifiers import ClassifierJob, ClassifierResult
 from resources.classifiers.launch import launch
-from resources.settings import UsageError, installing
+from resources.settings import require
 
 ENVIRONMENT = {"KERAS_BACKEND": "torch", "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -24,7 +23,6 @@ class KerasTrainer:
             dagster.Failure: the worker failed; its last output is in the error.
             UsageError: Keras is not installed.
         """
-        if importlib.util.find_spec("keras") is None:
-            raise UsageError(f"a classifier needs Keras: {installing('keras')}")
+        require("a classifier", "keras", "keras")
         command = [sys.executable, "-m", "resources.classifiers.worker"]
         return launch(command, job, folder, ENVIRONMENT)

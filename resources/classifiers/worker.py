@@ -7,7 +7,6 @@ Not here: how processes are started and share their work (one file for each engi
 import json
 import os
 import sys
-import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from resources.classifiers import WEIGHTS, ClassifierJob, ClassifierResult
 from resources.classifiers.network import class_weights, compiled, named
+from resources.watch import end_with_launcher
 
 Weights = list[NDArray[np.float32]]
 
@@ -64,16 +64,6 @@ def write(job: ClassifierJob, weights: Weights) -> None:
 
     Path(job.output).mkdir(parents=True, exist_ok=True)
     save_file(named(weights), Path(job.output) / WEIGHTS)
-
-
-def end_with_launcher() -> None:
-    """End this process as soon as its launcher is gone: standard input is a pipe that it holds."""
-
-    def watch() -> None:
-        os.read(0, 1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _by_keras_on_torch(job: ClassifierJob) -> tuple[Weights, ClassifierResult]:

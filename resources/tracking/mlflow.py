@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from resources.secrets import without_secrets
 from resources.settings import VARIABLES, redacted
 from resources.tracking import Kind, Outcome, Tracked, Training
 from resources.tracking import mlflow_registry as registry
 from resources.tracking import mlflow_runs as runs
 from resources.tracking.mlflow_session import DATABASE, Session, connected, failures
-from resources.tracking.secrets import without_secrets
 
 
 class MlflowTracking:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # a worker's machine needs dagster-pipes, not Dagster
     import dagster as dg
 
 
+STAGING = "_lakeloom/staging"
+"""Prefix of the lake for what a training on another machine reads and writes, while it runs."""
+
+
 class Resources(BaseModel):
     """What a training asks for in all; an engine with several workers shares it out equally.
 
@@ -55,6 +59,8 @@ class TrainingJob:
     engine: str = ""
     """URL of the engine that the recipe asks for; empty: the one of LAKELOOM_TRAINER."""
     resources: Resources = field(default_factory=Resources)
+    name: str = "training"
+    """Asset and recipe, as `checkpoints/minilm-tuned`: tells what an earlier launch left behind."""
     task: Literal["contrastive", "causal"] = "contrastive"
     """`causal`: `base_model` is a decoder, `pairs` holds texts, `output` an adapter, and there is
     no state."""

@@ -9,17 +9,19 @@ import json
 from typing import Annotated
 
 import dagster as dg
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from resources.settings import UsageError, require
 from resources.training import TrainingJob, TrainingResult
-from resources.training.engine_url import EngineOptions
-from resources.training.launch import launch, require, torchrun
+from resources.training.engine_url import ProcessesOfOneMachine
+from resources.training.launch import launch, torchrun
+
+_WEIGHTS_TOO = 3
 
 
-class DeepSpeedTrainer(EngineOptions):
+class DeepSpeedTrainer(ProcessesOfOneMachine):
     """Runs the worker in processes that share out optimizer state, gradients or weights."""
 
-    processes: PositiveInt = 1
     stage: Annotated[int, Field(ge=0, le=3)] = 2
     """What is shared out: nothing, the optimizer's state, gradients too, weights too."""
 
@@ -28,9 +30,16 @@ class DeepSpeedTrainer(EngineOptions):
 
         Raises:
             dagster.Failure: the worker failed; its last output is in the error.
-            UsageError: DeepSpeed is not installed.
+            UsageError: DeepSpeed is not installed, the recipe asks for another number of GPUs, or
+                for a language model under stage 3.
         """
-        require("deepspeed", "deepspeed")
+        self.check(job.resources)
+        if job.task == "causal" and self.stage == _WEIGHTS_TOO:
+            raise UsageError(
+                "deepspeed://?stage=3 trains no language models: an adapter's weights are not "
+                "gathered; set stage=2"
+            )
+        require("the training engine deepspeed://", "deepspeed", "deepspeed")
         config = json.dumps(self._config(int(job.hyperparameters["batch_size"])))
         environment = {
             "ACCELERATE_USE_DEEPSPEED": "true",

@@ -6,9 +6,10 @@ Here: reading and checking the parameters. Not here: which scheme is which engin
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from resources.settings import UsageError
+from resources.training import Resources
 
 
 class EngineOptions(BaseModel):
@@ -35,3 +36,23 @@ class EngineOptions(BaseModel):
                 f"the training engine {parts.scheme}://: {'; '.join(faults)}; "
                 f"it takes {', '.join(cls.model_fields)}"
             ) from error
+
+
+class ProcessesOfOneMachine(EngineOptions):
+    """Parameters of an engine that trains in processes of this machine."""
+
+    processes: PositiveInt = 1
+    """Each has a GPU of its own where there is one; on CPU more than one rarely pays."""
+
+    def check(self, asked: Resources) -> None:
+        """See that a recipe, if it asks for GPUs, asks for as many as there are processes.
+
+        Raises:
+            UsageError: it asks for another number.
+        """
+        if asked.gpus and asked.gpus != self.processes:
+            raise UsageError(
+                f"the recipe asks for {asked.gpus} GPUs, but the training engine's URL for "
+                f"{self.processes} processes, each with a GPU: set gpus = {self.processes} in the "
+                f"recipe, or ?processes={asked.gpus} in the URL"
+            )

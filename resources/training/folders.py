@@ -6,7 +6,8 @@ Not here: what a training writes into them (worker.py).
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PORTABLE = {".json", ".txt", ".model"}
@@ -87,14 +88,22 @@ def write_checkpoint(base: Path, output: Path, save_weights: Callable[[Path], No
     Tokenizer, configuration and layout are the base's own files, byte for byte; weights in other
     formats, which would still be the base's, are left out.
     """
+    with complete_or_not(output) as partial:
+        for source in base.rglob("*"):
+            if source.is_file() and source.suffix in _PORTABLE:
+                target = partial / source.relative_to(base)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        weights = transformer_folder(base).relative_to(base) / "model.safetensors"
+        save_weights(partial / weights)
+
+
+@contextmanager
+def complete_or_not(output: Path) -> Iterator[Path]:
+    """A folder beside `output` to write into; it takes its place unless an error comes out."""
     partial = output.with_name(output.name + _PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
-    for source in base.rglob("*"):
-        if source.is_file() and source.suffix in _PORTABLE:
-            target = partial / source.relative_to(base)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-    weights = transformer_folder(base).relative_to(base) / "model.safetensors"
-    save_weights(partial / weights)
+    partial.mkdir(parents=True)
+    yield partial
     shutil.rmtree(output, ignore_errors=True)
     partial.rename(output)

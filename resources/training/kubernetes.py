@@ -2,26 +2,32 @@
 
 Here: the engine `kubernetes://namespace?image=...` and the pod it asks for. The job's files go
 through the lake (staging.py), the worker's messages through the pod's log.
-Not here: what runs in the pod (pod.py, worker.py).
+Not here: what runs in the pod (pod.py, worker.py), pods of earlier launches (leftover_pods.py).
 """
 
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import dagster as dg
+from pydantic import PositiveInt
 
 from resources.object_store import ObjectStore
 from resources.settings import UsageError
 from resources.training import Resources, TrainingJob, TrainingResult
 from resources.training.engine_url import EngineOptions
 from resources.training.launch import ENVIRONMENT, extras, result_of, torchrun
-from resources.training.staging import Staging, elsewhere
+from resources.training.leftover_pods import end_pods
+from resources.training.staging import Staging, clear, elsewhere
 
 _FOLDER = Path("/tmp/lakeloom-training")  # noqa: S108 - a volume of the pod's own
 _GPU = "nvidia.com/gpu"
+_LABEL = "lakeloom/training"
+"""Label of the pods of one training, whichever run launched them."""
 
 
 class PodOptions(EngineOptions):
@@ -36,6 +42,8 @@ class PodOptions(EngineOptions):
     """Config map with the LAKELOOM_* variables."""
     credentials: str = "lakeloom-credentials"
     """Secret with the credentials of the lake."""
+    deadline_seconds: PositiveInt = 86_400
+    """When Kubernetes ends a pod, also that of a run that is gone."""
 
 
 class KubernetesTrainer:
@@ -49,6 +57,8 @@ class KubernetesTrainer:
     def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
+        Another launch of the same training is ended, and what it has in the lake removed.
+
         Raises:
             dagster.Failure: the worker reported no result.
             DagsterK8sError: the pod failed; its log is in the run's compute log.
@@ -56,23 +66,33 @@ class KubernetesTrainer:
         """
         from dagster_k8s import PipesK8sClient
 
-        spec = self.pod_spec(job.resources, job.output.parent.name)
-        staging = Staging(self._lake(), job.output.parent.name)
-        staging.hand_over(job)
+        launch = f"{job.name}/{uuid4().hex}"  # so that no other launch's pod writes there
+        spec, lake = self.pod_spec(job.resources, launch), self._lake()
+        staging = Staging(lake, launch)
+        end_pods(self._options.address, self.labels(job.name))
+        clear(lake, job.name)
         try:
+            staging.hand_over(job)
             done = PipesK8sClient().run(
                 context=context,
                 namespace=self._options.address or None,
                 extras=extras(elsewhere(job, _FOLDER), _processes(job.resources)),
                 env={**ENVIRONMENT, "LAKELOOM_LAKE": self._lake_url},
+                base_pod_meta={"labels": self.labels(job.name)},
                 base_pod_spec=spec,
+                pod_wait_timeout=float(self._options.deadline_seconds),
             )
             staging.take(job)
         finally:
-            staging.clear()
+            clear(lake, launch)
         return result_of(done.get_custom_messages())
 
-    def pod_spec(self, asked: Resources, name: str) -> dict[str, Any]:
+    def labels(self, name: str) -> dict[str, str]:
+        """Labels of the pods of a training; those of another lake's are others."""
+        training = sha256(f"{self._lake_url}|{name}".encode()).hexdigest()[:32]
+        return {_LABEL: training}
+
+    def pod_spec(self, asked: Resources, launch: str) -> dict[str, Any]:
         """The pod's spec, but for what dagster-k8s adds for Pipes.
 
         Raises:
@@ -91,7 +111,7 @@ class KubernetesTrainer:
         container = {
             "name": "training",
             "image": image,
-            "command": ["python", "-m", "resources.training.pod", name, *worker],
+            "command": ["python", "-m", "resources.training.pod", launch, *worker],
             "env_from": [
                 {"config_map_ref": {"name": options.settings}},
                 {"secret_ref": {"name": options.credentials}},
@@ -104,6 +124,7 @@ class KubernetesTrainer:
         }
         return {
             "service_account_name": options.service_account,
+            "active_deadline_seconds": options.deadline_seconds,
             "containers": [container],
             "tolerations": [{"key": _GPU, "operator": "Exists"}] if asked.gpus else [],
             "volumes": [

@@ -4,7 +4,6 @@ Here: what the engines of one machine share; no process that is started here sta
 Not here: what is run (one file for each engine); no heavy library enters this process.
 """
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import dagster as dg
 import psutil
 from pydantic import TypeAdapter
 
-from resources.settings import UsageError
+from resources.secrets import without_secrets
 from resources.training import TrainingJob, TrainingResult
 
 WORKER = "resources.training.worker"
@@ -91,19 +90,6 @@ def torchrun(processes: int) -> list[str]:
     return [sys.executable, "-m", *launcher, str(processes), "-m", WORKER]
 
 
-def require(package: str, extra: str) -> None:
-    """See that an engine's package is there.
-
-    Raises:
-        UsageError: it is not; says how to install it.
-    """
-    if importlib.util.find_spec(package) is None:
-        raise UsageError(
-            f"the training engine {extra}:// needs the package {package}: "
-            f"pip install -c constraints.txt -e '.[{extra}]' (see docs/training.md)"
-        )
-
-
 def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run a command; when this returns or raises, none of its processes is left.
 
@@ -111,7 +97,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     cause, the pipe closes and what was started ends itself (watch.py).
 
     Raises:
-        dagster.Failure: the exit status is not 0.
+        dagster.Failure: the exit status is not 0; the command's secrets are not in it.
     """
     mark = uuid.uuid4().hex
     with tempfile.TemporaryFile() as output:
@@ -129,9 +115,8 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
             _end(mark)
             process.communicate()
         if status != 0:
-            raise dg.Failure(
-                f"the training ended with status {status}; its last output:\n{_tail(output)}"
-            )
+            said = without_secrets(_tail(output), environment)
+            raise dg.Failure(f"the training ended with status {status}; its last output:\n{said}")
 
 
 def _end(mark: str) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, PositiveInt
 
+from resources.settings import require
 from resources.training import Resources, TrainingJob, TrainingResult
 from resources.training.engine_url import EngineOptions
-from resources.training.launch import launch, require
-from resources.training.watch import end_with_launcher
+from resources.training.launch import launch
+from resources.watch import end_with_launcher
 
 _TELLS_WORKERS = ("DAGSTER_PIPES_", "HF_", "LAKELOOM_TRAINING", "TOKENIZERS_", "TRANSFORMERS_")
 
@@ -34,7 +35,7 @@ class RayTrainer(EngineOptions):
             dagster.Failure: the worker failed; its last output is in the error.
             UsageError: Ray is not installed.
         """
-        require("ray", "ray")
+        require("the training engine ray://", "ray", "ray")
         storage = str(job.output.parent / "ray")
         plan = _Plan(**self.model_dump(), storage=storage, resources=job.resources)
         command = [sys.executable, "-m", "resources.training.ray", plan.model_dump_json()]

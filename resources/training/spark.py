@@ -14,11 +14,11 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, PositiveInt
 
-from resources.settings import UsageError
+from resources.settings import UsageError, require
 from resources.training import Resources, TrainingJob, TrainingResult
 from resources.training.engine_url import EngineOptions
-from resources.training.launch import launch, require
-from resources.training.watch import end_with_launcher
+from resources.training.launch import launch
+from resources.watch import end_with_launcher
 
 _ERROR_LINES = 20
 _TELLS_WORKERS = ("DAGSTER_PIPES_", "HF_", "OMP_", "TOKENIZERS_", "TRANSFORMERS_")
@@ -38,7 +38,7 @@ class SparkTrainer(EngineOptions):
             dagster.Failure: the worker failed; its last output is in the error.
             UsageError: PySpark or Java is not installed.
         """
-        require("pyspark", "spark")
+        require("the training engine spark://", "spark", "pyspark")
         if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
             raise UsageError(
                 "the training engine spark:// needs Java 17: apt-get install "

@@ -3,29 +3,26 @@
 Here: handing a job over, and taking what came of it. Not here: pods and processes.
 """
 
-import shutil
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from resources.object_store import ObjectStore
-from resources.training import TrainingJob
-
-_ROOT = "_lakeloom/trainings"
+from resources.training import STAGING, TrainingJob
+from resources.training.folders import complete_or_not
 
 
 class Staging:
-    """The files of one training, below one prefix that is gone when it is over.
+    """The files of one launch of a training, below one prefix that is gone when it is over.
 
     What is saved on the way stays on the worker's machine: a lost one begins anew.
     """
 
-    def __init__(self, lake: ObjectStore, name: str) -> None:
+    def __init__(self, lake: ObjectStore, launch: str) -> None:
         self._lake = lake
-        self._prefix = f"{_ROOT}/{name}"
+        self._prefix = f"{STAGING}/{launch}"
 
     def hand_over(self, job: TrainingJob) -> None:
         """Put what the worker reads."""
-        self.clear()
         self._put(job.base_model, "base")
         self._lake.put(f"{self._prefix}/pairs.parquet", job.pairs)
 
@@ -40,16 +37,8 @@ class Staging:
 
     def take(self, job: TrainingJob) -> None:
         """Fetch the finished checkpoint; it appears complete or not at all."""
-        partial = job.output.with_name(job.output.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        self._fetch("checkpoint", partial)
-        shutil.rmtree(job.output, ignore_errors=True)
-        partial.rename(job.output)
-
-    def clear(self) -> None:
-        """Remove everything, past versions too: there are texts among it."""
-        for found in list(self._lake.objects(f"{self._prefix}/")):
-            self._lake.purge(found.key)
+        with complete_or_not(job.output) as partial:
+            self._fetch("checkpoint", partial)
 
     def _put(self, folder: Path, name: str) -> None:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -64,6 +53,15 @@ class Staging:
                 raise ValueError(f"{found.key} would be written outside {folder}")
             target.parent.mkdir(parents=True, exist_ok=True)
             self._lake.download(found.key, target)
+
+
+def clear(lake: ObjectStore, name: str) -> None:
+    """Remove the files of one launch, or of all of one training, with their past versions.
+
+    There are texts among them.
+    """
+    for found in list(lake.objects(f"{STAGING}/{name}/")):
+        lake.purge(found.key)
 
 
 def elsewhere(job: TrainingJob, folder: Path) -> TrainingJob:

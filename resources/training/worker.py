@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from resources.training import TrainingJob
 from resources.training.tasks import train
-from resources.training.watch import end_with_launcher
+from resources.watch import end_with_launcher
 
 
 def main() -> None:

@@ -95,7 +95,8 @@ def erased(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erased]:
 def plant_leftovers(platform: Platform) -> None:
     """What crashes, caches and logs may leave behind."""
     home, state = platform.state.settings.home, platform.state
-    training = home / "cache" / "checkpoints" / "training" / "minilm-tuned" / "cut-off"
+    training = home / "cache" / "checkpoints" / "training"
+    training = training / "checkpoints" / "minilm-tuned" / "cut-off"
     training.mkdir(parents=True)
     pq.write_table(pa.table({"query": [SENTENCE]}), training / "pairs.parquet", compression="zstd")
     demo = home / "cache" / "demo" / CORPUS / KEY

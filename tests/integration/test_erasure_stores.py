@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -72,12 +73,16 @@ def test_a_versioned_bucket_keeps_no_version(
     platform.materialize(CORPUS, OTHER, select="+key:published_index")
     platform.write(CORPUS, KEY, secret(SENTENCE))
     platform.materialize(CORPUS, OTHER, select="+key:published_index")
+    staged = tmp_path / "pairs.parquet"  # of a training whose run and pod were killed
+    pq.write_table(pa.table({"query": [SENTENCE]}), staged, compression="zstd")
+    platform.state.lake.put("_lakeloom/staging/checkpoints/tuned/0/pairs.parquet", staged)
     before, after = tmp_path / "before", tmp_path / "after"
     assert bucket.download(before)
     assert holders(before, [MARK]).keys() >= {"raw", "parquet"}
     with pytest.raises(SystemExit) as ended:
         main(["erase", CORPUS, KEY, "--json"])
     assert ended.value.code == 0
+    staged.unlink()
     past = bucket.download(after)
     assert {key.split("/")[1] for key in past} == {"erasures"}  # its own record, overwritten
     assert holders(after, [MARK, KEY]) == {}

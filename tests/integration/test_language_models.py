@@ -167,7 +167,7 @@ def test_without_the_extra_it_says_what_to_install(
     quarry.recipe(1e-3)
     failed = quarry.tune()["failed"]
     quarry.recipe(2e-3)
-    assert "need not_installed: `make decoder`" in failed
+    assert "a language model needs not_installed: `make decoder`" in failed
 
 
 def test_a_document_it_learned_from_is_flagged_when_erased(quarry: Quarry) -> None:

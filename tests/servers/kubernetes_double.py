@@ -69,6 +69,17 @@ class Cluster:
         self.pods[name] = Pod(body, process, log)
         return self.pods[name].described()
 
+    def selected(self, query: Mapping[str, list[str]]) -> list[Pod]:
+        """Pods by the one name, or the labels, of a listing's selectors."""
+        name = query.get("fieldSelector", [""])[0].removeprefix("metadata.name=")
+        wanted = {tuple(each.split("=")) for each in query.get("labelSelector", [""])[0].split(",")}
+        return [
+            pod
+            for pod in list(self.pods.values())
+            if name in ("", pod.body["metadata"]["name"])
+            and wanted <= {("",), *pod.body["metadata"].get("labels", {}).items()}
+        ]
+
     def delete(self, name: str) -> dict[str, Any]:
         """End a pod's process."""
         pod = self.pods.pop(name)
@@ -92,9 +103,7 @@ class _Api(BaseHTTPRequestHandler):
         if parts.path.endswith("/log"):
             self._follow(self.cluster.pods[parts.path.split("/")[-2]])
             return
-        name = parse_qs(parts.query)["fieldSelector"][0].removeprefix("metadata.name=")
-        pods = self.cluster.pods
-        found = [pods[name].described()] if name in pods else []
+        found = [pod.described() for pod in self.cluster.selected(parse_qs(parts.query))]
         self._answer({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found})
 
     def _answer(self, body: dict[str, Any]) -> None:

@@ -96,4 +96,5 @@ def test_a_job_says_where_its_recipe_wants_it(bench: Bench) -> None:
     bench.make("elsewhere", "1")
     assert [job.engine for job in bench.jobs] == ["", "ray://head:6379"]
     assert [job.resources.gpus for job in bench.jobs] == [0, 2]
+    assert [job.name for job in bench.jobs] == ["checkpoints/tuned", "checkpoints/elsewhere"]
     assert bench.jobs[0].hyperparameters == bench.jobs[1].hyperparameters

@@ -1,5 +1,7 @@
 """What a classifier learns from, and how good it is said to be."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,15 @@ from resources.classifiers import ClassifierJob, Hyperparameters
 from resources.classifiers.network import class_weights
 from resources.registry import connect_classifier
 from resources.settings import Settings, UsageError
+
+
+def test_workers_import_nothing_that_other_environments_lack() -> None:
+    code = (
+        "import sys; import resources.classifiers.worker; "
+        "print(sorted({'dagster', 'pydantic', 'psutil'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_first_folder_is_the_class_or_else_the_type() -> None:

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from platform_assets.checkpoints.assets import checkpoints
+from platform_assets.language_models.assets import language_models
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[[str], Any]
@@ -79,14 +80,15 @@ def test_kubernetes_runs_each_run_in_a_pod(opened: Open) -> None:
 
 
 @pytest.mark.usefixtures("in_cluster")
-def test_a_training_asks_kubernetes_for_a_gpu(opened: Open) -> None:
-    """The op tags of `checkpoints` reach the pod that dagster-k8s renders."""
+@pytest.mark.parametrize("asset", [checkpoints, language_models])
+def test_a_training_asks_kubernetes_for_a_gpu(opened: Open, asset: dg.AssetsDefinition) -> None:
+    """The op tags of what trains reach the pod that dagster-k8s renders."""
     from dagster_k8s.container_context import K8sContainerContext
     from dagster_k8s.job import construct_dagster_k8s_job, get_user_defined_k8s_config
 
     with opened("deploy/kubernetes/dagster.yaml") as instance:
         launcher = instance.run_launcher
-        tags = get_user_defined_k8s_config(checkpoints.op.tags)
+        tags = get_user_defined_k8s_config(asset.op.tags)
         of_run = launcher.get_container_context_for_run(dg.DagsterRun("train"))
         context = of_run.merge(K8sContainerContext(run_k8s_config=tags))
         config = context.get_k8s_job_config(launcher.job_image, launcher)

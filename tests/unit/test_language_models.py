@@ -8,13 +8,28 @@ import pyarrow.parquet as pq
 import pytest
 
 from platform_assets.language_models.recipes import RECIPES, load_language_models
-from resources.training.causal.blocks import SCHEMA, pack, read_texts, spread
+from resources.training.causal.blocks import SCHEMA, check_shares, pack, read_texts, spread
 
 
 def test_the_shipped_recipes_are_read() -> None:
     found = load_language_models()
     assert found["smollm2-tuned"].lora.layers == ("q_proj", "v_proj")
     assert "corpora" not in found["smollm2-tuned"].hyperparameters()
+
+
+def test_where_it_is_trained_does_not_make_it_another_one(tmp_path: Path) -> None:
+    place = 'engine = "accelerate://?processes=2"\nresources = { gpus = 2 }\nsteps = 40'
+    (tmp_path / "elsewhere.toml").write_text(RECIPES.read_text().replace("steps = 40", place))
+    here = load_language_models()["smollm2-tuned"]
+    there = load_language_models(tmp_path / "elsewhere.toml")["smollm2-tuned"]
+    assert (there.engine, there.resources.gpus) == ("accelerate://?processes=2", 2)
+    assert there.digest == here.digest
+    assert there.hyperparameters() == here.hyperparameters()
+    (tmp_path / "wrong.toml").write_text(
+        RECIPES.read_text().replace("steps = 40", 'steps = 40\nengine = "horse://"')
+    )
+    with pytest.raises(ValueError, match=r"engine: .*names no known system"):
+        load_language_models(tmp_path / "wrong.toml")
 
 
 @pytest.mark.parametrize(
@@ -48,3 +63,11 @@ def test_held_out_texts_are_told_from_the_others(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "texts.parquet")
     assert read_texts(tmp_path / "texts.parquet", held_out=False) == ["a", "b"]
     assert read_texts(tmp_path / "texts.parquet", held_out=True) == ["c"]
+
+
+def test_each_process_needs_a_block_a_step() -> None:
+    check_shares(blocks=2, batch_size=4, processes=2)
+    with pytest.raises(ValueError, match="a step has 1 blocks, fewer than the 2 processes"):
+        check_shares(blocks=1, batch_size=4, processes=2)
+    with pytest.raises(ValueError, match="a step has 2 blocks, fewer than the 3 processes"):
+        check_shares(blocks=9, batch_size=2, processes=3)

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from resources.secrets import without_secrets
 from resources.tracking import Outcome, Training
 from resources.tracking.mlflow import MlflowTracking
-from resources.tracking.secrets import without_secrets
 
 
 def test_model_without_digest_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
@@ -37,6 +37,10 @@ def test_stored_reasons_hold_no_secret() -> None:
         "AWS_SECRET_ACCESS_KEY": "wJalr/K7",
         "HF_TOKEN": "hf_abc",
         "TOKENIZERS_PARALLELISM": "false",
+        "AZURE_STORAGE_CONNECTION_STRING": "AccountName=me;AccountKey=a2V5==;EndpointSuffix=host",
+        "LAKELOOM_LAKE": "s3://[half",
     }
-    said = "false: p@ss, p%40ss, wJalr/K7, hf_abc and https://you:other@host/path"
-    assert without_secrets(said, env) == "false: ***, ***, ***, *** and https://***@host/path"
+    said = "false: p@ss, p%40ss, wJalr/K7, hf_abc, a2V5== and https://you:other@host/path"
+    assert without_secrets(said, env) == "false: ***, ***, ***, ***, *** and https://***@host/path"
+    whole = env["AZURE_STORAGE_CONNECTION_STRING"]
+    assert without_secrets(f"bad: {whole}.", env) == "bad: ***."

@@ -2,18 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from resources import registry
-from resources.settings import Settings, UsageError
-from resources.training import TrainingJob, TrainingResult
+from resources.settings import Settings, UsageError, require
+from resources.training import Resources, TrainingJob, TrainingResult
 from resources.training.accelerate import AccelerateTrainer
 from resources.training.by_recipe import TrainerByRecipe
 from resources.training.deepspeed import DeepSpeedTrainer
 from resources.training.engine_url import EngineOptions
-from resources.training.launch import require
 from resources.training.ray import RayTrainer
 from resources.training.spark import SparkTrainer
 
@@ -51,8 +50,29 @@ def test_wrong_parameter_is_named(url: str, message: str) -> None:
 
 
 def test_missing_package_says_how_to_install_it() -> None:
-    with pytest.raises(UsageError, match=r"pip install .*\.\[ray\]"):
-        require("no_such_package", "ray")
+    with pytest.raises(UsageError, match=r"ray:// needs no_such.*pip install .*\.\[ray\]"):
+        require("the training engine ray://", "ray", "json", "no_such_package")
+    with pytest.raises(UsageError, match=r"ninja .*DS_BUILD_OPS=0 .*--no-build-isolation -e"):
+        require("the training engine deepspeed://", "deepspeed", "no_such_package")
+    require("anything", "ray", "json")
+
+
+@pytest.mark.parametrize("kind", [AccelerateTrainer, DeepSpeedTrainer])
+def test_as_many_processes_as_gpus_or_neither_is_right(kind: type[AccelerateTrainer]) -> None:
+    kind(processes=2).check(Resources())
+    kind(processes=2).check(Resources(gpus=2))
+    here, context = Path(), cast("Any", None)
+    job = TrainingJob(here, here, here, here, {}, resources=Resources(gpus=2))
+    with pytest.raises(UsageError, match=r"2 GPUs, .* 3 processes.*gpus = 3 .*\?processes=2"):
+        kind(processes=3).train(job, context)
+
+
+def test_a_language_model_is_refused_where_weights_are_shared_out() -> None:
+    here = Path()
+    job = TrainingJob(here, here, here, here, {}, task="causal")
+    context: Any = None
+    with pytest.raises(UsageError, match=r"stage=3 trains no language models.*stage=2"):
+        DeepSpeedTrainer(stage=3).train(job, context)
 
 
 class Named:

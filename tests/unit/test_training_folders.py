@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from resources.training.folders import StateFolder, pooling, transformer_folder, write_checkpoint
+from resources.training.folders import (
+    StateFolder,
+    complete_or_not,
+    pooling,
+    transformer_folder,
+    write_checkpoint,
+)
 
 
 @pytest.fixture
@@ -91,3 +97,20 @@ def test_folder_that_is_no_encoder_is_refused(base: Path) -> None:
     (base / "modules.json").unlink()
     with pytest.raises(ValueError, match=r"lacks modules\.json"):
         transformer_folder(base)
+
+
+def test_what_is_cut_off_does_not_take_the_place_of_what_was_there(tmp_path: Path) -> None:
+    output = tmp_path / "adapter"
+    with complete_or_not(output) as folder:
+        (folder / "weights").write_text("old")
+
+    def cut_off() -> None:
+        with complete_or_not(output) as folder:
+            (folder / "weights").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    assert (output / "weights").read_text() == "old"
+    with complete_or_not(output) as folder:
+        assert list(folder.iterdir()) == []

@@ -28,6 +28,13 @@ def test_a_failed_command_says_its_last_words_and_leaves_no_process() -> None:
     )
 
 
+def test_last_words_hold_no_secret() -> None:
+    words = "import os; print('with', os.environ['AWS_SECRET_ACCESS_KEY']); raise SystemExit(1)"
+    told = {**os.environ, "AWS_SECRET_ACCESS_KEY": "wJalr/K7"}
+    with pytest.raises(dg.Failure, match=r"with \*\*\*$"):
+        run([sys.executable, "-c", words], told)
+
+
 def test_a_training_without_a_result_is_a_failure() -> None:
     with pytest.raises(dg.Failure, match="its worker never reported one"):
         result_of([])

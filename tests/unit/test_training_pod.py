@@ -1,18 +1,22 @@
 """The pod of the engine kubernetes://, rendered by dagster-k8s and validated without a cluster."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from dagster_k8s.pipes import build_pod_body
 from kubernetes.client import ApiClient
 
-from platform_assets.checkpoints.pods import training_tags
+from platform_assets.checkpoints.assets import checkpoints
+from platform_assets.checkpoints.pods import TRAINING_TAGS, training_tags
+from platform_assets.language_models.assets import language_models
 from resources.object_store.folder import FolderObjectStore
 from resources.settings import UsageError
 from resources.training import Resources, TrainingJob
 from resources.training.kubernetes import KubernetesTrainer, PodOptions
-from resources.training.staging import Staging, elsewhere
+from resources.training.staging import Staging, clear, elsewhere
 
 IMAGE = "registry.internal/lakeloom:1"
 ASKED = Resources(gpus=2, cpu=8, memory="32Gi")
@@ -100,22 +104,55 @@ def test_files_pass_through_the_lake_and_leave_it(tmp_path: Path) -> None:
     staging.take(job)
     staging.take(job)  # again, as after a crash
     assert (job.output / "model.safetensors").read_text() == "weights"
-    staging.clear()
+    other = Staging(lake, "xy")
+    other.hand_over(job)
+    clear(lake, "x")
+    assert {found.key.split("/")[2] for found in lake.objects()} == {"xy"}
+    clear(lake, "xy")
     assert list(lake.objects()) == []
 
 
+def test_a_pod_ends_by_itself() -> None:
+    spec = rendered(trainer().pod_spec(ASKED, "x"))["spec"]
+    assert spec["activeDeadlineSeconds"] == 24 * 60 * 60
+    url = f"kubernetes://search?image={IMAGE}&deadline_seconds=60"
+    assert trainer(url).pod_spec(ASKED, "x")["active_deadline_seconds"] == 60
+
+
+def test_labels_tell_the_trainings_of_one_lake_from_others() -> None:
+    names = ("checkpoints/" + "long-" * 12 + "name", "language_models/x")
+    found = [
+        trainer(lake=lake).labels(name) for name in names for lake in ("s3://one", "s3://other")
+    ]
+    assert len({each["lakeloom/training"] for each in found}) == 4
+    assert trainer(lake="s3://one").labels(names[0]) == found[0]
+    assert all(len(value) <= 63 for each in found for value in each.values())
+
+
 @pytest.mark.parametrize(
-    ("engine", "gpu"),
+    ("engine", "gpus"),
     [
-        ("", True),
-        ("accelerate://?processes=2", True),
-        ("ray://?workers=2", True),
-        ("ray://head:6379?workers=2", False),
-        ("spark://master:7077", False),
-        ("kubernetes://search", False),
+        ("", "1"),
+        ("accelerate://", "1"),
+        ("accelerate://?processes=2", "2"),
+        ("deepspeed://?stage=2&processes=4", "4"),
+        ("accelerate://?processes=many", "1"),
+        ("ray://?workers=2", "1"),
+        ("ray://head:6379?workers=2", None),
+        ("spark://master:7077", None),
+        ("kubernetes://search", None),
     ],
 )
-def test_a_run_that_waits_for_another_machine_asks_for_no_gpu(engine: str, gpu: bool) -> None:
+def test_a_run_asks_for_a_gpu_a_process_unless_it_waits_for_another_machine(
+    engine: str, gpus: str | None
+) -> None:
     config = training_tags(engine)["dagster-k8s/config"]
-    assert ("nvidia.com/gpu" in config["container_config"]["resources"]["limits"]) is gpu
-    assert ("pod_spec_config" in config) is gpu
+    assert config["container_config"]["resources"]["limits"].get("nvidia.com/gpu") == gpus
+    assert ("pod_spec_config" in config) is (gpus is not None)
+
+
+@pytest.mark.parametrize("asset", [checkpoints, language_models])
+def test_what_trains_asks_for_a_gpu_and_waits_in_its_pool(asset: dg.AssetsDefinition) -> None:
+    asked = json.loads(asset.op.tags["dagster-k8s/config"])
+    assert asked == TRAINING_TAGS["dagster-k8s/config"]
+    assert asset.op.pool == "gpu"

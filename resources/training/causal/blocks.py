@@ -42,3 +42,16 @@ def spread(blocks: Blocks, most: int) -> Blocks:
     """At most `most` blocks, evenly from all of them."""
     chosen = np.linspace(0, len(blocks) - 1, min(most, len(blocks))).round().astype(np.int64)
     return blocks[chosen]
+
+
+def check_shares(blocks: int, batch_size: int, processes: int) -> None:
+    """See that a step has a block for each process.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    if (least := min(batch_size, blocks)) < processes:
+        raise ValueError(
+            f"a step has {least} blocks, fewer than the {processes} processes: ask for fewer "
+            "processes, add documents, or raise `batch_size` in the recipe"
+        )

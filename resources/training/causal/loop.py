@@ -5,7 +5,6 @@ Not here: the base model (decoder.py), the process (resources/training/worker.py
 """
 
 import math
-import shutil
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +16,9 @@ from transformers import get_linear_schedule_with_warmup
 
 from resources.training import TrainingJob, TrainingResult
 from resources.training.causal import CausalHyperparameters
-from resources.training.causal.blocks import Blocks, pack, read_texts, spread
+from resources.training.causal.blocks import Blocks, check_shares, pack, read_texts, spread
 from resources.training.causal.decoder import load_base, write_adapter
+from resources.training.folders import complete_or_not
 from resources.training.low_rank import with_updates
 from resources.training.pairs import plan
 
@@ -36,7 +36,8 @@ def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> Trai
 
     Raises:
         RuntimeError: the launcher started another number of processes than `world_size`.
-        ValueError: the texts are too short for one block, or a hyperparameter is wrong.
+        ValueError: the texts are too short for one block, there is less than one block a process,
+            or a hyperparameter is wrong.
         FloatingPointError: a loss is no number.
     """
     started = time.monotonic()
@@ -47,6 +48,7 @@ def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> Trai
         raise RuntimeError(f"{world_size} processes asked for, {accelerator.num_processes} run")
     base, tokenizer = load_base(job.base_model)
     learned, held_out = _blocks(job, tokenizer, settings)
+    check_shares(len(learned), settings.batch_size, world_size)
     base.config.use_cache = False
     model = with_updates(base, settings.lora, "CAUSAL_LM")
     optimizer = torch.optim.AdamW(
@@ -60,8 +62,8 @@ def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> Trai
     after = held_out_loss(accelerator.unwrap_model(model), held_out)
     log(f"held-out loss {before:.4f} before, {after:.4f} after")
     if accelerator.is_main_process:
-        shutil.rmtree(job.output, ignore_errors=True)
-        write_adapter(accelerator.unwrap_model(model), job.output, settings.base)
+        with complete_or_not(job.output) as folder:
+            write_adapter(accelerator.unwrap_model(model), folder, settings.base)
     accelerator.wait_for_everyone()
     return TrainingResult(
         steps=len(losses),

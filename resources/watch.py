@@ -1,6 +1,7 @@
 """Seeing that no process of a training outlives what launched it.
 
-Here: what runs inside the launched process. Not here: launching (launch.py).
+Here: what runs inside the launched process, also where nothing but the standard library is there.
+Not here: launching (training/launch.py, classifiers/launch.py).
 """
 
 import os
