@@ -115,3 +115,9 @@ memory = "32Gi"
 def test_wrong_recipe_names_recipe_and_field(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_recipes(write(tmp_path, text))
+
+
+def test_the_recipe_in_the_docs_can_be_used(tmp_path: Path) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    example = docs.split("```toml\n")[1].split("```")[0]
+    assert load_recipes(write(tmp_path, example))["minilm-lora"].training is not None
