@@ -88,7 +88,7 @@ def test_without_keras_it_says_what_brings_it(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted(platform)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("resources.settings.find_spec", lambda _: None)
     rows = platform.answer("notes", select="+key:document_classes")["assets"]
     assert ".[keras]" in rows[-1]["failed"]
 
