@@ -90,13 +90,15 @@ def test_to_a_real_s3_server(
     assert_equal(platform, to)
 
 
-@pytest.mark.parametrize(("corpus", "to"), [("none", "delta"), ("one", "/proc/no/delta")])
-def test_what_cannot_be_exported_ends_with_1(
-    platform: Platform, capsys: pytest.CaptureFixture[str], corpus: str, to: str
+@pytest.mark.parametrize(
+    ("corpus", "to", "status"), [("none", "delta", 2), ("one", "/proc/no/delta", 1)]
+)
+def test_what_cannot_be_exported_says_why(
+    platform: Platform, capsys: pytest.CaptureFixture[str], corpus: str, to: str, status: int
 ) -> None:
     write(platform, "one", 1)
     platform.materialize("one", select="raw_objects")
     with pytest.raises(SystemExit) as ended:
         main(["export", corpus, "--to", to])
-    assert ended.value.code == 1
+    assert ended.value.code == status
     assert (corpus if corpus == "none" else to) in capsys.readouterr().err
