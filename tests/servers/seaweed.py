@@ -59,7 +59,8 @@ def seaweed(folder: Path, *options: str) -> Iterator[Seaweed]:
     ]
 
     def ready() -> bool:
-        return all(map(answers, (ports["s3"], ports["filer"], iceberg))) and stores(ports["s3"])
+        listens = all(map(answers, (ports["s3"], ports["filer"], iceberg)))
+        return listens and stores(ports["s3"]) and has_catalog(iceberg)
 
     with running(command, folder / "weed.log", ready) as process:
         yield Seaweed(
@@ -101,5 +102,19 @@ def stores(port: int) -> bool:
         store.put("_ready", b"x")
         store.delete("_ready")
     except BaseError:
+        return False
+    return True
+
+
+def has_catalog(port: int) -> bool:
+    """Whether the table bucket is there: the server listens before it makes it."""
+    from pyiceberg.catalog.rest import RestCatalog
+
+    url = f"http://127.0.0.1:{port}"
+    named = {"uri": url, "warehouse": TABLE_BUCKET, "credential": f"{ACCESS_KEY}:{SECRET_KEY}"}
+    try:
+        catalog = RestCatalog("ready", **named, **{"oauth2-server-uri": f"{url}/v1/oauth/tokens"})
+        catalog.list_namespaces()
+    except Exception:  # noqa: BLE001 - whatever it is, it is not ready
         return False
     return True
