@@ -1,6 +1,6 @@
 """The engine that a recipe asks for, or else the one of LAKELOOM_TRAINER.
 
-Here: the choice. Not here: engines, and which URL is which (registry.py).
+Here: the choice. Not here: engines, and which URL is which (resources/systems.py).
 """
 
 from collections.abc import Callable

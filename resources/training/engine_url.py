@@ -1,6 +1,6 @@
 """What an engine's URL may say: `scheme://address?parameter=value&...`.
 
-Here: reading and checking the parameters. Not here: which scheme is which engine (registry.py).
+Here: reading and checking the parameters. Not here: which scheme is which (systems.py).
 """
 
 from typing import Self

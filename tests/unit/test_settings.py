@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from resources.registry import SYSTEMS, connect_lake, connect_vectors, open_export
+from resources.registry import connect_lake, connect_vectors, open_export
 from resources.settings import VARIABLES, Settings, UsageError, redacted
+from resources.systems import SYSTEMS
 from resources.warehouse.sql_catalog import open_sql_catalog
 
 ROOT = Path(__file__).parents[2]
