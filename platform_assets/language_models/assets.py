@@ -4,11 +4,12 @@ import dagster as dg
 
 from platform_assets.checkpoints.pods import TRAINING_TAGS
 from platform_assets.checkpoints.recipes import WHERE
+from platform_assets.checkpoints.refresh import Workshop
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.checkpoints.tracked import datasets, plain
 from platform_assets.chunks.assets import chunks
 from platform_assets.language_models.recipes import LanguageModel, load_language_models
-from platform_assets.language_models.refresh import ASSET, MadeAdapter, Workshop, clean, refresh
+from platform_assets.language_models.refresh import ASSET, MadeAdapter, clean, refresh
 from platform_assets.logbook import Logbook
 from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger, Record

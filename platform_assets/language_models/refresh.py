@@ -4,10 +4,11 @@ Here: whether it is trained, and on what. Not here: the training (resources/trai
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from platform_assets.checkpoints.refresh import Workshop
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.language_models.recipes import LanguageModel
 from platform_assets.language_models.texts import texts_of, write_texts
@@ -16,7 +17,6 @@ from platform_assets.reconcile import fingerprint
 from resources.model_hub import ModelHub
 from resources.settings import UsageError, installing, require
 from resources.training import TrainingJob, TrainingResult
-from resources.warehouse import Warehouse
 
 ASSET = "language_models"
 SHIPPED = "SmolLM2-135M-Instruct"
@@ -33,16 +33,6 @@ class MadeAdapter:
     """What to commit."""
     result: TrainingResult | None = None
     """None where nothing was trained now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What tuning takes."""
-
-    hub: ModelHub
-    store: CheckpointStore
-    warehouse: Warehouse
-    train: Callable[[TrainingJob], TrainingResult]
 
 
 def refresh(

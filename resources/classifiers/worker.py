@@ -22,17 +22,13 @@ Weights = list[NDArray[np.float32]]
 
 
 def main(work: Any) -> None:
-    """Do the work of a job named on the command line; `work` returns weights and the answer.
-
-    Weights of None are for those workers that leave the writing to another.
-    """
+    """Do the work of a job named on the command line; `work` returns weights and the answer."""
     end_with_launcher()
     job_file, answer = Path(sys.argv[1]), Path(sys.argv[2])
     job = ClassifierJob.from_json(json.loads(job_file.read_text()))
     weights, result = work(job)
-    if weights is not None:
-        write(job, weights)
-        answer.write_text(json.dumps(asdict(result)))
+    write(job, weights)
+    answer.write_text(json.dumps(asdict(result)))
 
 
 def data_of(job: ClassifierJob) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

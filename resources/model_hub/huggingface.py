@@ -88,6 +88,7 @@ class HuggingFaceHub:
         """Publish a folder as one commit; a folder that is there already is no new commit.
 
         Raises:
+            UsageError: it is to be private, and the repository is there and public.
             ValueError: the folder is unsafe to read.
             PermissionError: the hub refuses the token.
             ConnectionError: the hub does not answer.
@@ -98,6 +99,11 @@ class HuggingFaceHub:
         api = self._client()
         with explained(repo, self._endpoint):
             full = api.create_repo(repo, private=private or None, exist_ok=True).repo_id
+            if private and not api.model_info(full).private:
+                raise UsageError(
+                    f"{full} is there already and public: make it private at the hub, name another "
+                    "repository, or leave out --private"
+                )
             files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
             operations = [
                 CommitOperationAdd(path.relative_to(folder).as_posix(), path)

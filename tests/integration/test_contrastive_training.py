@@ -9,31 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 from safetensors.numpy import load_file
 
 from resources.training import TrainingJob, TrainingResult
 from resources.training.folders import StateFolder
-from tests.checkpoints import WORDS, write_checkpoint
+from tests.checkpoints import write_checkpoint
+from tests.trainings import SETTINGS, STEPS, write_pairs
 
 pytestmark = pytest.mark.slow
 
-STEPS = 6
-SETTINGS: dict[str, Any] = {
-    "steps": STEPS,
-    "batch_size": 5,
-    "learning_rate": 1e-3,
-    "warmup_ratio": 0.1,
-    "scale": 20.0,
-    "dropout": 0.0,
-    "precision": "float32",
-    "max_tokens": 16,
-    "seed": 5,
-    "save_steps": 2,
-}
 AS_ONE = """
 import json, sys
 from dataclasses import asdict
@@ -67,18 +53,11 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.base = write_checkpoint(folder / "base")
-        rng = np.random.default_rng(0)
-        texts = [" ".join(rng.choice(WORDS, size=int(n))) for n in rng.integers(2, 12, size=36)]
-        rows = [
-            {"query": texts[i], "positive": texts[i + 12], "negatives": [texts[i + 24]]}
-            for i in range(12)
-        ]
-        pq.write_table(pa.Table.from_pylist(rows), folder / "pairs.parquet")
+        self.pairs = write_pairs(folder / "pairs.parquet")
 
     def job(self, name: str, **settings: Any) -> TrainingJob:
         out = self.folder / name
-        pairs = self.folder / "pairs.parquet"
-        return TrainingJob(self.base, pairs, out / "out", out / "state", SETTINGS | settings)
+        return TrainingJob(self.base, self.pairs, out / "out", out / "state", SETTINGS | settings)
 
     def train(self, job: TrainingJob, die: str = "") -> Trained:
         """Train in this process; `die` begins the message at which it is killed."""

@@ -118,6 +118,18 @@ def pushed(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, str]:
     return answer
 
 
+@pytest.mark.usefixtures("quarry")
+def test_nothing_private_goes_to_a_public_repository_on_the_hub_double(
+    hub: HubDouble, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pushed(capsys, TUNED, "--repo", "weaver/seen-by-all")
+    before = hub.repositories["weaver/seen-by-all"].head
+    status, _, said = push(capsys, TUNED, "--repo", "weaver/seen-by-all", "--private")
+    assert status == 2
+    assert "weaver/seen-by-all is there already and public" in said
+    assert hub.repositories["weaver/seen-by-all"].head == before
+
+
 def test_a_pushed_encoder_loads_by_its_name_on_the_hub_double(
     quarry: Quarry, hub: HubDouble, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

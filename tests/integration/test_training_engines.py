@@ -19,21 +19,19 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
 from resources import registry
 from resources.settings import Settings
 from resources.training import TrainingJob, TrainingResult
-from tests.checkpoints import WORDS, write_checkpoint
+from tests.checkpoints import write_checkpoint
+from tests.trainings import SETTINGS, STEPS, write_pairs
 
 pytestmark = pytest.mark.slow
 
 MARK = "LAKELOOM_TRAINING"
 ONE_PROCESS = "accelerate://"
-STEPS = 6
 LOSS_BOUND = 1e-5
 """Largest difference of a step's loss, as a share of it: the sums are the same, their order is not.
 """
@@ -69,27 +67,8 @@ materialize(sys.argv[1], TypeAdapter(TrainingJob).validate_json(sys.argv[2]))
 def make_job(folder: Path, **settings: Any) -> TrainingJob:
     """A small real model and pairs that are hard enough for the loss to move."""
     base = write_checkpoint(folder / "base")
-    rng = np.random.default_rng(0)
-    texts = [" ".join(rng.choice(WORDS, size=int(n))) for n in rng.integers(2, 12, size=36)]
-    rows = [
-        {"query": texts[i], "positive": texts[i + 12], "negatives": [texts[i + 24]]}
-        for i in range(12)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "pairs.parquet")
-    hyperparameters = {
-        "steps": STEPS,
-        "batch_size": 5,
-        "learning_rate": 1e-3,
-        "warmup_ratio": 0.1,
-        "scale": 20.0,
-        "dropout": 0.0,
-        "precision": "float32",
-        "max_tokens": 16,
-        "seed": 5,
-        "save_steps": 100,
-        **settings,
-    }
-    pairs = folder / "pairs.parquet"
+    pairs = write_pairs(folder / "pairs.parquet")
+    hyperparameters = SETTINGS | {"save_steps": 100} | settings
     return TrainingJob(base, pairs, folder / "out", folder / "state", hyperparameters)
 
 

@@ -186,7 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
     def info(self, _: bytes, repo: str, revision: str = "main") -> None:
         commit, files = self.tree(repo, revision or "main")
         siblings = [{"rfilename": name} for name in files]
-        self.send_json({"id": repo, "sha": commit, "siblings": siblings, "tags": []})
+        found = {"id": repo, "sha": commit, "siblings": siblings, "tags": []}
+        self.send_json(found | {"private": self.hub.repositories[repo].private})
 
     def listing(self, _: bytes, repo: str, revision: str, folder: str | None) -> None:
         files = self.tree(repo, revision)[1].items()
