@@ -65,7 +65,6 @@ CHECK_MODULES: tuple[ModuleType, ...] = (
     document_checks,
     chunk_checks,
     query_checks,
-    recipe_assets,
     checkpoint_checks,
     embedding_checks,
     index_checks,

@@ -1,15 +1,34 @@
-"""Checks of `checkpoints` and `promoted_encoder`."""
+"""Checks of `recipes`, `checkpoints` and `promoted_encoder`."""
 
 import dagster as dg
 
 from platform_assets.checking import Verdict, verdict_of
 from platform_assets.checkpoints.assets import checkpoints, promoted_encoder
+from platform_assets.checkpoints.declared import recipes
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.logbook import Logbook, untracked
+from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
 from resources.tracking import Tracking
+
+
+@dg.asset_check(asset=recipes, blocking=True)
+def its_corpora_are_there(
+    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
+) -> dg.AssetCheckResult:
+    """Every corpus that a recipe names exists: a misspelt one would train on nothing."""
+    known = set(context.instance.get_dynamic_partitions(corpora.name or ""))
+
+    def examine(encoder: str) -> Verdict:
+        training = load_recipes()[encoder].training
+        named = set() if training is None or training.corpora == "all" else set(training.corpora)
+        unknown = ", ".join(sorted(named - known))
+        fault = f"recipes.toml names no corpus of this lake: {unknown}" if unknown else None
+        return Verdict(fault, {"corpora": ", ".join(sorted(named)) or "all"})
+
+    return verdict_of(context, lake, recipes, examine)
 
 
 @dg.asset_check(asset=checkpoints, blocking=True)

@@ -7,10 +7,9 @@ encoder's checkpoint stale and no other. Not here: reading the file (recipes.py)
 import dagster as dg
 
 from platform_assets.automation import ON_NEW_RECIPE
-from platform_assets.checking import Verdict, verdict_of
 from platform_assets.checkpoints.recipes import load_recipes
-from platform_assets.partitions import corpora, encoders
-from platform_assets.provenance import Ledger, Record, canonical
+from platform_assets.partitions import encoders
+from platform_assets.provenance import Ledger, Record
 from platform_assets.reconcile import Report
 from platform_assets.results import OWNERS, materialized
 from resources.object_store import ObjectStore
@@ -39,20 +38,3 @@ def recipes(
     new = latest is None or latest.record_id != record.record_id
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None and new))
     return materialized(report, record, {"recipe": dg.MetadataValue.json(recipe.what())})
-
-
-@dg.asset_check(asset=recipes, blocking=True)
-def its_corpora_are_there(
-    context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[ObjectStore]
-) -> dg.AssetCheckResult:
-    """Every corpus that a recipe names exists: a misspelt one would train on nothing."""
-    known = set(context.instance.get_dynamic_partitions(corpora.name or ""))
-
-    def examine(encoder: str) -> Verdict:
-        training = load_recipes()[encoder].training
-        named = set() if training is None or training.corpora == "all" else set(training.corpora)
-        unknown = ", ".join(sorted(named - known))
-        fault = f"recipes.toml names no corpus of this lake: {unknown}" if unknown else None
-        return Verdict(fault, {"recipe": canonical(sorted(named))})
-
-    return verdict_of(context, lake, recipes, examine)

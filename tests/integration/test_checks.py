@@ -10,9 +10,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from platform_assets.checkpoints import recipes
 from platform_assets.checkpoints.checks import (
     better_than_the_champion,
     files_are_as_stored,
+    its_corpora_are_there,
     trained_as_its_recipe_says,
 )
 from platform_assets.chunks.checks import every_document_has_chunks, within_token_limit
@@ -121,6 +123,17 @@ def score_nothing(rows: Rows) -> None:
         row["ndcg_10"] = 0.0
 
 
+@contextmanager
+def misspelt_corpus(platform: Platform) -> Iterator[dict[str, Any]]:
+    """A recipe that is to learn from a corpus there is not."""
+    text = recipes.RECIPES.read_text().replace("minilm-tuned.training", "minilm.training")
+    edited = platform.state.settings.home / "recipes.toml"
+    edited.write_text(text.replace('corpora = "all"', 'corpora = ["orchrad"]'))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "RECIPES", edited)
+        yield {}
+
+
 def shown_to_training(column: str) -> Fault:
     """A training pair with a document of the test part."""
 
@@ -208,6 +221,7 @@ PLANTED: list[tuple[dg.AssetChecksDefinition, dg.AssetCheckSeverity, Fault, str]
     (something_can_be_measured, WARN, rows_of(QUERIES, teach_all), "no document has a word"),
     (no_test_document_in_training, ERROR, shown_to_training("positive_key"), "1 pairs show"),
     (no_test_document_in_training, ERROR, shown_to_training("negative_keys"), "1 pairs show"),
+    (its_corpora_are_there, ERROR, misspelt_corpus, "names no corpus of this lake: orchrad"),
     (files_are_as_stored, ERROR, altered_checkpoint, "config.json of checkpoint"),
     (
         trained_as_its_recipe_says,
