@@ -9,10 +9,21 @@ import pytest
 
 from platform_assets.commands.trace import trace
 from platform_assets.documents.table import DOCUMENTS
+from tests.catalogs import CATALOGS, catalog_env
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
 PAGES = 6
+
+
+@pytest.fixture(params=CATALOGS)
+def platform(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Platform:
+    """A new home, with its tables in each catalog."""
+    for name, value in catalog_env(request.param, request).items():
+        monkeypatch.setenv(name, value)
+    return Platform(tmp_path, monkeypatch)
 
 
 def started(*corpora: str) -> "subprocess.Popen[str]":
