@@ -99,7 +99,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         "classifier_trainer": late(registry.connect_classifier),
         "events": late(registry.connect_events),
         "parser": late(registry.connect_parser),
-        "encoding": late(lambda _: registry.connect_encoding()),
+        "encoding": late(registry.connect_encoding),
         "checkpoint_store": late(_checkpoint_store),
         "mlflow": mlflow_run(lambda: settings or Settings.from_env()),
     }
@@ -133,7 +133,7 @@ def _checkpoint_store(settings: Settings) -> CheckpointStore:
     return CheckpointStore(
         registry.connect_lake(settings),
         settings.cache / "checkpoints",
-        registry.connect_encoding(),
+        registry.connect_encoding(settings),
     )
 
 

@@ -108,12 +108,10 @@ def open_export(kind: str, root: str) -> "TableExport":
     return export
 
 
-@lru_cache(maxsize=1)
-def connect_encoding() -> "EncodingBackend":
+def connect_encoding(settings: Settings) -> "EncodingBackend":
     """The inference system that loads encoders."""
-    from resources.encoding.openvino import OpenVinoBackend
-
-    return OpenVinoBackend()
+    backend: EncodingBackend = _connect("encoding", settings)
+    return backend
 
 
 @lru_cache(maxsize=32)

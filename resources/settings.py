@@ -16,6 +16,7 @@ VARIABLES: dict[str, str] = {
     "vectors": "LAKELOOM_VECTORS",
     "tracking": "LAKELOOM_TRACKING",
     "engine": "LAKELOOM_ENGINE",
+    "encoding": "LAKELOOM_ENCODING",
     "trainer": "LAKELOOM_TRAINER",
     "hub": "LAKELOOM_HUB",
     "events": "LAKELOOM_EVENTS",
@@ -40,6 +41,7 @@ class Settings:
     vectors: str
     tracking: str
     engine: str
+    encoding: str
     trainer: str
     hub: str
     events: str
@@ -62,6 +64,7 @@ class Settings:
             "vectors": f"edge://{home}/vectors",
             "tracking": f"sqlite:///{home}/mlflow.db",
             "engine": "local://",
+            "encoding": "openvino://",
             "trainer": "accelerate://",
             "hub": "package://",
             "events": POLLING_ONLY,

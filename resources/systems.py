@@ -145,6 +145,18 @@ def _local_parser(_: str, __: Settings) -> Any:
     return GuardedParser()
 
 
+def _openvino(_: str, __: Settings) -> Any:
+    from resources.encoding.openvino import OpenVinoBackend
+
+    return OpenVinoBackend()
+
+
+def _torch(url: str, _: Settings) -> Any:
+    from resources.encoding.torch import TorchBackend
+
+    return TorchBackend.of(url)
+
+
 def _polling_only(_: str, __: Settings) -> Any:
     from resources.events.polling import PollingOnly
 
@@ -180,6 +192,7 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     "vectors": {"edge": _qdrant_edge, "http": _qdrant_server, "https": _qdrant_server},
     "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),
     "engine": {"local": _local_parser},
+    "encoding": {"openvino": _openvino, "torch": _torch},
     "trainer": {
         "accelerate": _accelerate,
         "deepspeed": _deepspeed,

@@ -154,7 +154,7 @@ class Platform:
 
     def _spies(self) -> dict[str, Any]:
         settings, calls = self.state.settings, self.calls
-        backend = BackendSpy(registry.connect_encoding(), calls)
+        backend = BackendSpy(registry.connect_encoding(settings), calls)
         store = CheckpointStore(self.state.lake, settings.cache / "checkpoints", backend)  # type: ignore[arg-type]
         return {
             "parser": ParserSpy(registry.connect_parser(settings), calls),

@@ -10,7 +10,6 @@ from platform_assets.checkpoints.champion import Champion
 from platform_assets.checkpoints.champion import record as record_champion
 from platform_assets.checkpoints.champion import recorded as recorded_champion
 from platform_assets.checkpoints.declared import recipes
-from platform_assets.checkpoints.pods import TRAINING_TAGS
 from platform_assets.checkpoints.promotion import figures, judge, measured, scores
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.refresh import Workshop, clean, refresh, wants
@@ -19,6 +18,7 @@ from platform_assets.checkpoints.tracked import begun, ended
 from platform_assets.demand import OnDemand
 from platform_assets.logbook import Logbook, shown
 from platform_assets.partitions import corpora, encoders
+from platform_assets.pods import GPU_POOL, TRAINING_TAGS
 from platform_assets.provenance import Ledger, Record, links, sha256_text
 from platform_assets.queries.assets import training_pairs
 from platform_assets.reconcile import Report, Work
@@ -39,7 +39,7 @@ CODE_VERSION = "1"
     kinds={"torch", "huggingface", "mlflow"},
     owners=OWNERS,
     code_version=CODE_VERSION,
-    pool="gpu",
+    pool=GPU_POOL,
     op_tags=TRAINING_TAGS,
 )
 def checkpoints(

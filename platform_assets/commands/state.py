@@ -49,7 +49,7 @@ class State:
     @cached_property
     def checkpoints(self) -> CheckpointStore:
         """Checkpoints in the lake, with the local cache."""
-        encoding = registry.connect_encoding()
+        encoding = registry.connect_encoding(self.settings)
         return CheckpointStore(self.lake, self.settings.cache / "checkpoints", encoding)
 
     @cached_property

@@ -11,6 +11,7 @@ from platform_assets.embeddings.refresh import refresh
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.embeddings.vectors import CODE_VERSION
 from platform_assets.partitions import corpora_by_encoder, corpus_and_encoder
+from platform_assets.pods import ENCODING_POOL, ENCODING_TAGS
 from platform_assets.provenance import Ledger
 from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
 from resources.object_store import ObjectStore
@@ -21,7 +22,9 @@ from resources.warehouse import Warehouse
     deps=[chunks, checkpoints],
     partitions_def=corpora_by_encoder,
     group_name="embeddings",
-    kinds={"iceberg", "openvino"},
+    kinds={"iceberg"},
+    pool=ENCODING_POOL,
+    op_tags=ENCODING_TAGS,
     owners=OWNERS,
     code_version=CODE_VERSION,
     automation_condition=ON_CHANGE,

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from platform_assets.checkpoints.pods import TRAINING_TAGS
 from platform_assets.checkpoints.recipes import WHERE
 from platform_assets.checkpoints.refresh import Workshop
 from platform_assets.checkpoints.store import CheckpointStore
@@ -12,6 +11,7 @@ from platform_assets.language_models.recipes import LanguageModel, load_language
 from platform_assets.language_models.refresh import ASSET, MadeAdapter, clean, refresh
 from platform_assets.logbook import Logbook
 from platform_assets.partitions import corpora
+from platform_assets.pods import GPU_POOL, TRAINING_TAGS
 from platform_assets.provenance import Ledger, Record
 from platform_assets.queries.assets import queries
 from platform_assets.reconcile import Report, Work
@@ -37,7 +37,7 @@ recipes = dg.StaticPartitionsDefinition(sorted(load_language_models()))
     kinds={"torch", "huggingface", "mlflow"},
     owners=OWNERS,
     code_version=CODE_VERSION,
-    pool="gpu",
+    pool=GPU_POOL,
     op_tags=TRAINING_TAGS,
 )
 def language_models(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from resources.encoding import Vectors
 from resources.encoding.checkpoint import Checkpoint, read_checkpoint
 from resources.encoding.tokenizer import FastTokenizer
+from resources.encoding.waves import waves
 
 Precision = Literal["bf16", "f32"]
 Progress = Callable[[int], None]
@@ -26,9 +27,6 @@ BACKEND = "openvino-bert-1"
 
 BATCH_TOKENS = 1536
 """Rows enough to keep the matrix units busy, few enough for the activations to stay in cache."""
-
-WAVE_TEXTS = 4096
-"""Texts tokenised and sorted together: bounds memory; lengths repeat enough to fill batches."""
 
 
 class OpenVinoBackend:
@@ -99,24 +97,13 @@ class OpenVinoEncoder:
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.int32]]]:
         """Row numbers and ids of texts that are equally long, so that nothing is padded."""
-        for start in range(0, len(texts), WAVE_TEXTS):
-            ids = dict(enumerate(self.tokenizer.ids(texts[start : start + WAVE_TEXTS]), start))
-            self._check_lengths(ids)
-            by_length = sorted(ids, key=lambda row: len(ids[row]), reverse=True)
-            for length, group in groupby(by_length, key=lambda row: len(ids[row])):
-                rows = list(group)
+        for wave in waves(texts, self.tokenizer):
+            # The longest first, so that the last to finish are short.
+            for length, group in groupby(reversed(wave), key=lambda text: len(text.ids)):
+                alike = list(group)
                 size = max(1, BATCH_TOKENS // length)
-                for part in (rows[i : i + size] for i in range(0, len(rows), size)):
-                    yield part, np.array([ids[row] for row in part], np.int32)
-
-    def _check_lengths(self, ids: dict[int, list[int]]) -> None:
-        limit = self.tokenizer.max_tokens
-        for row, tokens in ids.items():
-            if len(tokens) > limit:
-                raise ValueError(
-                    f"text {row} has {len(tokens)} tokens and the encoder takes {limit}: "
-                    "cut it into chunks"
-                )
+                for part in (alike[i : i + size] for i in range(0, len(alike), size)):
+                    yield [text.row for text in part], np.array([text.ids for text in part], "i4")
 
 
 def _report(done: "deque[int]", progress: Progress | None) -> None:

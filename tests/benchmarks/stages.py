@@ -110,7 +110,7 @@ class Pipeline:
     @cached_property
     def encoder(self) -> Encoder:
         """The pretrained encoder, loaded."""
-        return registry.connect_encoding().load(self._hub.fetch(MODEL))
+        return registry.connect_encoding(self.state.settings).load(self._hub.fetch(MODEL))
 
     def run(self, docs: Path) -> list[Stage]:
         """Bring a folder from files to an index."""

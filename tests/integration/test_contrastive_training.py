@@ -179,9 +179,8 @@ def test_dropout_is_the_same_when_texts_are_encoded_twice(bench: Bench) -> None:
 
     from resources.training.contrastive.encoder import TextEncoder
     from resources.training.contrastive.gradients import _random_state, _set_random_state
-    from resources.training.hyperparameters import Hyperparameters
 
-    encoder = TextEncoder(bench.base, Hyperparameters.model_validate(SETTINGS | {"dropout": 0.5}))
+    encoder = TextEncoder(bench.base, dropout=0.5)
     encoder.train()
     state = _random_state()
     first, second = encoder([[2, 5, 6, 3]]), encoder([[2, 5, 6, 3]])

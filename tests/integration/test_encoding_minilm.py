@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resources.encoding import Vectors
+from resources.encoding import EncodingBackend, Vectors
 from resources.encoding.openvino import OpenVinoBackend
+from resources.encoding.torch import TorchBackend
 from resources.model_hub.package import PackageHub
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,8 @@ def test_vectors_are_those_of_sentence_transformers(
     model: Path, reference: tuple[Vectors, Path]
 ) -> None:
     assert cosines(OpenVinoBackend("f32").load(model).encode(TEXTS), reference[0]).min() > 0.9999
-    assert cosines(OpenVinoBackend().load(model).encode(TEXTS), reference[0]).min() > 0.999
+    for backend in (OpenVinoBackend(), TorchBackend("cpu")):
+        assert cosines(backend.load(model).encode(TEXTS), reference[0]).min() > 0.999
 
 
 def test_checkpoint_saved_by_sentence_transformers_gives_the_same_vectors(
@@ -63,8 +65,9 @@ def test_checkpoint_saved_by_sentence_transformers_gives_the_same_vectors(
     assert cosines(saved.encode(TEXTS), ours.encode(TEXTS)).min() > 0.99999
 
 
-def test_a_vector_does_not_depend_on_the_other_texts(model: Path) -> None:
-    encoder = OpenVinoBackend().load(model)
+@pytest.mark.parametrize("backend", [OpenVinoBackend(), TorchBackend()])
+def test_a_vector_does_not_depend_on_the_other_texts(model: Path, backend: EncodingBackend) -> None:
+    encoder = backend.load(model)
     together = encoder.encode(TEXTS)
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     assert cosines(together, alone).min() > 0.999

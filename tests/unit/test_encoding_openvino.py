@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from resources.encoding import openvino
+from resources.encoding import openvino, waves
 from resources.encoding.openvino import OpenVinoBackend, OpenVinoEncoder
 from tests.checkpoints import (
     CONFIG,
@@ -52,7 +52,7 @@ def test_rows_are_unit_vectors_in_the_order_given_whatever_the_batch(
     assert np.allclose(np.linalg.norm(alone, axis=1), 1, atol=1e-6)
     assert len(np.unique(alone.round(3), axis=0)) > 50
     assert np.allclose(encoder.encode(texts), alone, atol=1e-5)
-    monkeypatch.setattr(openvino, "WAVE_TEXTS", 7)
+    monkeypatch.setattr(waves, "WAVE_TEXTS", 7)
     monkeypatch.setattr(openvino, "BATCH_TOKENS", 30)
     assert np.allclose(encoder.encode(texts), alone, atol=1e-5)
 
@@ -69,7 +69,7 @@ def test_too_long_text_is_named_and_never_cut(
 ) -> None:
     longest = "the " * (MAX_TOKENS - 2)
     assert encoder.encode([longest]).shape == (1, HIDDEN)
-    monkeypatch.setattr(openvino, "WAVE_TEXTS", 2)
+    monkeypatch.setattr(waves, "WAVE_TEXTS", 2)
     with pytest.raises(ValueError, match=rf"text 3 has {MAX_TOKENS + 1} tokens .* {MAX_TOKENS}"):
         encoder.encode(["the", "the", "the", longest + " the"])
 

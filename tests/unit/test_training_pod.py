@@ -10,8 +10,9 @@ from dagster_k8s.pipes import build_pod_body
 from kubernetes.client import ApiClient
 
 from platform_assets.checkpoints.assets import checkpoints
-from platform_assets.checkpoints.pods import TRAINING_TAGS, training_tags
+from platform_assets.embeddings.assets import embeddings
 from platform_assets.language_models.assets import language_models
+from platform_assets.pods import TRAINING_TAGS, encoding_tags, training_tags
 from resources.object_store.folder import FolderObjectStore
 from resources.settings import UsageError
 from resources.training import Resources, TrainingJob
@@ -149,6 +150,16 @@ def test_a_run_asks_for_a_gpu_a_process_unless_it_waits_for_another_machine(
     config = training_tags(engine)["dagster-k8s/config"]
     assert config["container_config"]["resources"]["limits"].get("nvidia.com/gpu") == gpus
     assert ("pod_spec_config" in config) is (gpus is not None)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "asked"), [("", False), ("openvino://", False), ("torch://cuda", True)]
+)
+def test_encoding_asks_for_a_gpu_where_it_needs_one(encoding: str, asked: bool) -> None:
+    config = encoding_tags(encoding).get("dagster-k8s/config", {})
+    resources = config.get("container_config", {}).get("resources", {"limits": {}})
+    assert resources["limits"].get("nvidia.com/gpu") == ("1" if asked else None)
+    assert embeddings.op.pool is None  # of this code location, which encodes on the processor
 
 
 @pytest.mark.parametrize("asset", [checkpoints, language_models])

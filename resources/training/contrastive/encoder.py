@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
 from resources.training.folders import pooling, transformer_folder
-from resources.training.hyperparameters import Hyperparameters
+from resources.training.hyperparameters import Lora
 from resources.training.low_rank import with_updates
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -23,24 +23,25 @@ _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 class TextEncoder(torch.nn.Module):
     """Texts as token ids in, vectors out."""
 
-    def __init__(self, model: Path, settings: Hyperparameters) -> None:
+    def __init__(self, model: Path, dropout: float | None = None, lora: Lora | None = None) -> None:
         """Load a folder in sentence-transformers layout.
 
         Raises:
-            ValueError: it cannot be trained, or no layer is called as `lora.layers` says.
+            ValueError: its weights do not fit its configuration, or no layer is called as
+                `lora.layers` says.
         """
         super().__init__()
         folder = transformer_folder(model)
         config = AutoConfig.from_pretrained(folder)
-        if settings.dropout is not None:
+        if dropout is not None:
             for name in _DROPOUTS:
-                setattr(config, name, settings.dropout)
+                setattr(config, name, dropout)
         self._pooling = pooling(model)
         self._padding = int(config.pad_token_id or 0)
-        backbone = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32)
+        backbone = _loaded(folder, config)
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler.requires_grad_(False)  # takes no part in the embedding
-        self.backbone: Any = with_updates(backbone, settings.lora) if settings.lora else backbone
+        self.backbone: Any = with_updates(backbone, lora) if lora else backbone
 
     def forward(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
         """Vectors of texts of about one length.
@@ -59,6 +60,21 @@ class TextEncoder(torch.nn.Module):
             return functional.normalize(hidden[:, 0], dim=-1)
         weights = mask.unsqueeze(-1).float()
         return functional.normalize((hidden * weights).sum(1) / weights.sum(1), dim=-1)
+
+
+def _loaded(folder: Path, config: Any) -> Any:
+    """The transformer in float32; one with weights made up would be no error of transformers'."""
+    try:
+        backbone, found = AutoModel.from_pretrained(
+            folder, config=config, dtype=torch.float32, output_loading_info=True
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            f"{folder} has weights that do not fit its config.json: {error}"
+        ) from error
+    if lost := sorted(name for name in found["missing_keys"] if not name.startswith("pooler.")):
+        raise ValueError(f"{folder}/model.safetensors: cannot read {', '.join(lost)}")
+    return backbone
 
 
 def plain_weights(encoder: TextEncoder) -> dict[str, torch.Tensor]:

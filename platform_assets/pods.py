@@ -1,4 +1,4 @@
-"""What a run that trains asks of Kubernetes.
+"""What a run that trains, or encodes on a GPU, asks of Kubernetes.
 
 Here: op tags, so that runs from the UI and backfills ask as well.
 Not here: the training pod of the engine kubernetes:// (resources/training/kubernetes.py).
@@ -25,14 +25,23 @@ def training_tags(trainer: str) -> dict[str, Any]:
     if parts.scheme == "kubernetes" or (parts.scheme in ("ray", "spark") and parts.netloc):
         waiting = {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "4Gi"}}
         return _tags({"container_config": {"resources": waiting}})
-    training = {
+    return _on_gpus(_processes(parts.query))
+
+
+def encoding_tags(encoding: str) -> dict[str, Any]:
+    """Op tags of an asset that encodes; only `torch://cuda` asks for a GPU, and for one."""
+    return _on_gpus("1") if urlsplit(encoding).netloc == "cuda" else {}
+
+
+def _on_gpus(count: str) -> dict[str, Any]:
+    resources = {
         "requests": {"cpu": "4", "memory": "16Gi"},
-        "limits": {"memory": "16Gi", _GPU: _processes(parts.query)},
+        "limits": {"memory": "16Gi", _GPU: count},
     }
     tolerations = [{"key": _GPU, "operator": "Exists"}]
     return _tags(
         {
-            "container_config": {"resources": training},
+            "container_config": {"resources": resources},
             "pod_spec_config": {"tolerations": tolerations},
         }
     )
@@ -48,5 +57,9 @@ def _tags(config: dict[str, Any]) -> dict[str, Any]:
     return {"dagster-k8s/config": config}
 
 
+GPU_POOL = "gpu"
+"""Dagster's pool of the runs that hold a GPU; a deployment sets its limit."""
 TRAINING_TAGS = training_tags(os.environ.get(VARIABLES["trainer"], ""))
 """Those of this code location, settled when it is loaded, as op tags are."""
+ENCODING_TAGS = encoding_tags(os.environ.get(VARIABLES["encoding"], ""))
+ENCODING_POOL = GPU_POOL if ENCODING_TAGS else None
