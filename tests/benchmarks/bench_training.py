@@ -1,6 +1,7 @@
 """Training and embedding against sentence-transformers on the same texts and batches.
 
     python -m tests.benchmarks.bench_training [--steps N] [--batch N] [--tokens N] [--texts N]
+        [--profile]
 
 Trains on pairs made of the installed packages' READMEs (summary, README, READMEs of others as
 negatives) with `SentenceTransformerTrainer` and MultipleNegativesRankingLoss at its defaults, and
@@ -9,7 +10,8 @@ platform's encoder. All on a GPU where there is one (`LAKELOOM_ENCODING=torch://
 on the CPU (`openvino://`).
 Prints texts and tokens a second and the share of the peak that the model's own arithmetic reaches
 (model FLOP utilisation, Chowdhery et al. 2022), the peak being that of a large matrix product in
-bf16 on the same device in the same process. Wants a quiet machine.
+bf16 on the same device in the same process. `--profile` shows what
+our training's time goes into, which slows it down. Wants a quiet machine.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -69,6 +72,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16, help="pairs a step")
     parser.add_argument("--tokens", type=int, default=128, help="texts are cut to this many")
     parser.add_argument("--texts", type=int, help=f"texts to embed; default: {TEXTS}")
+    parser.add_argument("--profile", action="store_true", help="show our training's operations")
     options = parser.parse_args()
     base = PackageHub().fetch("all-MiniLM-L6-v2")
     with TemporaryDirectory() as scratch:
@@ -198,7 +202,11 @@ def _ours_trained(
         times[message.split(" ", maxsplit=1)[0]] = time.perf_counter()
 
     AcceleratorState._reset_state(reset_partial_state=True)
-    train(job, 1, heard)
+    with torch.profiler.profile() if options.profile else nullcontext() as profile:
+        train(job, 1, heard)
+    if profile:
+        by = f"self_{'cuda' if torch.cuda.is_available() else 'cpu'}_time_total"
+        print(profile.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=40))
     pairs = Pairs.read(job.pairs)
     steps = plan(len(pairs), options.batch, options.steps, 1)
     batches = [pairs.batch(step.tolist()) for step in steps]
