@@ -16,7 +16,7 @@ from resources.settings import VARIABLES, redacted
 from resources.tracking import Kind, Outcome, Tracked, Training
 from resources.tracking import mlflow_registry as registry
 from resources.tracking import mlflow_runs as runs
-from resources.tracking.mlflow_session import DATABASE, Session, connected, failures
+from resources.tracking.mlflow_session import DATABASE, Session, connected, failures, model_name
 
 
 class MlflowTracking:
@@ -104,7 +104,7 @@ class MlflowTracking:
         Raises:
             LookupError: this encoder has no such version.
         """
-        name = registry.ENCODER
+        name = model_name("encoder")
         with self._connected() as session:
             own = registry.versions(session, "encoder", encoder)
             if version not in [str(each.version) for each in own]:
@@ -156,7 +156,7 @@ def _ended(session: Session, run: str) -> Iterator[None]:
 
 
 def _version_page(kind: Kind, version: str) -> str:
-    return f"#/models/{registry.MODELS[kind]}/versions/{version}"
+    return f"#/models/{model_name(kind)}/versions/{version}"
 
 
 def _labels(kind: Kind, name: str, tags: Mapping[str, str]) -> dict[str, str]:

@@ -12,18 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.tracking import Kind
-from resources.tracking.mlflow_session import Session
+from resources.tracking.mlflow_session import Session, model_name
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model, ModelSignature
 
-MODELS: Mapping[Kind, str] = {
-    "encoder": "lakeloom-encoder",
-    "language_model": "lakeloom-language-model",
-}
-"""What was trained -> its registered model; the tag of that name says which recipe."""
-ENCODER = MODELS["encoder"]
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 MEASURED = "measured"
@@ -40,7 +34,7 @@ def versions(session: Session, kind: Kind, name: str | None = None) -> list["Mod
     token = None
     while True:
         page = session.client.search_model_versions(
-            f"name = '{MODELS[kind]}'", order_by=["version_number DESC"], page_token=token
+            f"name = '{model_name(kind)}'", order_by=["version_number DESC"], page_token=token
         )
         found += (version for version in page if name in (None, version.tags.get(kind)))
         token = page.token
@@ -56,10 +50,11 @@ def version_of(session: Session, kind: Kind, name: str, digest: str) -> str | No
 
 def holder(session: Session, alias: str) -> tuple[str, str] | None:
     """(encoder, version) behind an alias."""
-    for model in session.client.search_registered_models(f"name = '{ENCODER}'"):
+    name = model_name("encoder")
+    for model in session.client.search_registered_models(f"name = '{name}'"):
         if alias in model.aliases:
             version = str(model.aliases[alias])
-            tags = session.client.get_model_version(ENCODER, version).tags
+            tags = session.client.get_model_version(name, version).tags
             return str(tags["encoder"]), version
     return None
 
@@ -72,10 +67,11 @@ def move_challenger(session: Session) -> None:
         for each in versions(session, "encoder")
         if MEASURED in each.tags and str(each.version) != champion
     )
+    name = model_name("encoder")
     if newest := next(measured, None):
-        session.client.set_registered_model_alias(ENCODER, CHALLENGER, newest)
+        session.client.set_registered_model_alias(name, CHALLENGER, newest)
     elif holder(session, CHALLENGER):
-        session.client.delete_registered_model_alias(ENCODER, CHALLENGER)
+        session.client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def publish(
@@ -102,13 +98,13 @@ def publish(
         client.finalize_logged_model(model.model_id, "FAILED")
         raise
     client.finalize_logged_model(model.model_id, "READY")
-    if not client.search_registered_models(f"name = '{MODELS[kind]}'"):
-        client.create_registered_model(MODELS[kind])
+    if not client.search_registered_models(f"name = '{model_name(kind)}'"):
+        client.create_registered_model(model_name(kind))
     # A server takes no source without the model's id. A database looks for a model without a run
     # in the tracking that is set for the whole process, which is another one.
     known = run_id is not None or client.tracking_uri.startswith("http")
     version = client.create_model_version(
-        MODELS[kind],
+        model_name(kind),
         model.artifact_location,
         run_id=run_id,
         tags=dict(labels),

@@ -10,7 +10,7 @@ import dagster as dg
 
 from resources.settings import Settings
 from resources.tracking import ExperimentRun
-from resources.tracking.mlflow_session import EXPERIMENT, connected
+from resources.tracking.mlflow_session import connected, experiment_name
 
 
 def mlflow_run(settings: Callable[[], Settings]) -> dg.ResourceDefinition:
@@ -27,7 +27,7 @@ def mlflow_run(settings: Callable[[], Settings]) -> dg.ResourceDefinition:
         from dagster_mlflow import mlflow_tracking
 
         config = {
-            "experiment_name": EXPERIMENT,
+            "experiment_name": experiment_name(),
             "mlflow_tracking_uri": found.tracking,
             "env": {},
             "extra_tags": {},

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.process_lock import alone
+from resources.tracking import Kind
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "lakeloom"
+"""Name of the experiment where `MLFLOW_EXPERIMENT_NAME` gives no other."""
 DATABASE = "sqlite:///"
 _ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
@@ -54,6 +56,16 @@ def _client(uri: str) -> "MlflowClient":
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def experiment_name() -> str:
+    """Experiment of this deployment; MLflow's own variable keeps several on a server apart."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+
+
+def model_name(kind: Kind) -> str:
+    """Registered model of what was trained; the tag called as the kind says by which recipe."""
+    return f"{experiment_name()}-{kind.replace('_', '-')}"
+
+
 def failures() -> tuple[type[Exception], ...]:
     """What is raised when the server, the database or the folder of models fails."""
     from mlflow.exceptions import MlflowException
@@ -71,10 +83,11 @@ class Session:
 
     def experiment(self) -> str:
         """Id of the platform's experiment, made at first use."""
-        found = self.client.get_experiment_by_name(EXPERIMENT)
+        name = experiment_name()
+        found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
         root = self.artifact_root
         if root is not None and "://" not in root:
             root = Path(root).absolute().as_uri()
-        return str(self.client.create_experiment(EXPERIMENT, artifact_location=root))
+        return str(self.client.create_experiment(name, artifact_location=root))

