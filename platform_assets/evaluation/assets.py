@@ -31,7 +31,7 @@ from resources.object_store import ObjectStore
 from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(

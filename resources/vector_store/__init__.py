@@ -14,7 +14,11 @@ from resources.encoding import Vectors
 
 
 class Retriever(StrEnum):
-    """How a query is matched: dense vectors, BM25 sparse vectors, or both fused by rank."""
+    """How a query is matched: dense vectors, BM25 sparse vectors, or both.
+
+    Both are added up after each one's scores are put on a scale from three standard deviations
+    below the mean of its hits to three above (distribution-based score fusion, Qdrant's).
+    """
 
     DENSE = "dense"
     BM25 = "bm25"

@@ -126,7 +126,7 @@ class EdgeCollection:
         if retriever is Retriever.HYBRID:
             depth = max(limit, r.CANDIDATES)
             branches = [q.Prefetch(depth, query=branch, **common) for branch in (dense, sparse)]
-            fusion: Any = q.Fusion.Rrf(r.RRF_K)
+            fusion: Any = q.Fusion.Dbsf()
             request = q.QueryRequest(limit, query=fusion, prefetches=branches, with_payload=True)
         else:
             single = dense if retriever is Retriever.DENSE else sparse

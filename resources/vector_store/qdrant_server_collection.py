@@ -108,7 +108,7 @@ class ServerCollection:
                 m.Prefetch(query=query, using=name, filter=query_filter, params=params, limit=depth)
                 for name, query in queries.items()
             ]
-            fusion = m.RrfQuery(rrf=m.Rrf(k=r.RRF_K))
+            fusion = m.FusionQuery(fusion=m.Fusion.DBSF)
             found = self._client.query_points(self._name, fusion, prefetch=branches, limit=limit)
         else:
             found = self._client.query_points(

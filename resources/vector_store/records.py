@@ -1,4 +1,4 @@
-"""What every vector database here agrees on: names, stored payloads, BM25 and fusion constants.
+"""What every vector database here agrees on: names, stored payloads, BM25 and constants.
 
 Here: checks of what comes in and the form points have in a database.
 Not here: anything that talks to a database.
@@ -27,11 +27,8 @@ HNSW_EF_SEARCH = 128
 EXACT_BELOW_KB = 20_000
 """Vectors that take less in all are scanned: as quick as a graph, exact, and nothing to build."""
 
-RRF_K = 60
-"""Rank constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
-
 CANDIDATES = 100
-"""Fewest hits of each retriever that enter the fusion."""
+"""Fewest hits of each retriever that enter the fusion; their scores are what it normalises by."""
 
 BM25_AVERAGE_TERMS = 128.0
 """Length a chunk is compared with; constant, so that no vector depends on the other chunks."""
@@ -136,7 +133,7 @@ def in_order(stored: Mapping[str, Stored], point_ids: Sequence[str]) -> list[Sto
 
 
 def by_score(hits: Iterable[Hit]) -> list[Hit]:
-    """Best first; equal scores, common in rank fusion, in the order of their ids."""
+    """Best first; equal scores in the order of their ids."""
     return sorted(hits, key=lambda h: (-h.score, h.point_id))
 
 

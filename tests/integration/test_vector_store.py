@@ -6,6 +6,7 @@ No server is at hand, so the adapter runs on its client's local mode; the test i
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean, stdev
 from uuid import UUID
 
 import numpy as np
@@ -150,15 +151,16 @@ def test_bm25_reads_the_sparse_text(store: VectorStore) -> None:
     assert [h.text for h in hits] == ["body"]
 
 
-def test_hybrid_search_adds_reciprocal_ranks(store: VectorStore) -> None:
+def test_hybrid_search_adds_scores_on_a_common_scale(store: VectorStore) -> None:
     collection = built(store, "a")
     query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
     hits = collection.search(query, "golf", Retriever.HYBRID, 8)
     by_id = {h.point_id: h.score for h in hits}
-    dense = [h.point_id for h in collection.search(query, "", Retriever.DENSE, 8)]
-    expected = {x: 1 / (60 + rank) for rank, x in enumerate(dense)}
-    expected[point_id(6)] += 1 / 60
-    assert by_id == pytest.approx(expected)
+    dense = {h.point_id: h.score for h in collection.search(query, "", Retriever.DENSE, 8)}
+    spread = 6 * stdev(dense.values())
+    expected = {x: 0.5 + (score - mean(dense.values())) / spread for x, score in dense.items()}
+    expected[point_id(6)] += 0.5  # the only hit of BM25 stands in the middle of its scale
+    assert by_id == pytest.approx(expected, rel=1e-4)
     assert hits[0].point_id == point_id(6)
 
 
