@@ -20,6 +20,10 @@ READ = 1_000
 UPLOADS = ("raw_objects", "chunks", "published_index")
 """Assets whose events say how long uploads waited."""
 GATE = "published_index"
+OUTCOMES = ("published", "unchanged", "blocked", "refused")
+"""What the gate counts; all begin at 0, since a counter that appears with 1 shows no increase."""
+MEASURED = ("vector_index", "retrieval_evaluation")
+"""Assets whose blocking checks stand before the gate."""
 Key = tuple[str, tuple[tuple[str, str], ...]]
 """Metric and labels."""
 Read = Callable[[str | None], Any]
@@ -36,6 +40,8 @@ class History:
         self._waits: dict[str, Distribution] = {}
         self._waiting: dict[str, Waiting] = {}
         self._published: dict[str, str] = {}
+        for asset in assets:
+            self._count("lakeloom_step_failures", 0, step=asset)
 
     def samples(self, instance: dg.DagsterInstance) -> list[Sample]:
         """Read what is new; returns all counters."""
@@ -87,6 +93,8 @@ class History:
         record = str(said.get("lakeloom/record", ""))
         waiting = self._waiting.setdefault(corpus, Waiting())
         if asset == "raw_objects":
+            for decided in OUTCOMES:
+                self._count("lakeloom_gate", 0, corpus=corpus, outcome=decided)
             arrivals = said.get(METADATA) or []
             if waiting.uploaded(record, arrivals):
                 self._count("lakeloom_uploads", sum(n for _, n in arrivals), corpus=corpus)
@@ -103,16 +111,18 @@ class History:
         self._waits[corpus] = added(before, distribution(waited))
 
     def _failed(self, instance: dg.DagsterInstance, run_id: str) -> None:
-        failures = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         run = instance.get_run_by_id(run_id)
-        corpus = (run.tags.get("dagster/partition") if run else None) or ""
-        for record in failures.records:
-            event = record.event_log_entry.get_dagster_event()
-            asset = event.step_key or ""
-            self._count("lakeloom_step_failures", 1, asset=asset)
+        corpus = (run.tags.get("dagster/partition", "") if run else "").partition("|")[0]
+        for event in _events(instance, run_id, dg.DagsterEventType.STEP_FAILURE):
+            self._count("lakeloom_step_failures", 1, step=event.step_key or "")
             user = event.step_failure_data.user_failure_data
-            if asset == GATE and user is not None and "faults" in user.metadata:
+            if event.step_key == GATE and user is not None and "faults" in user.metadata:
                 self._count("lakeloom_gate", 1, corpus=corpus, outcome="refused")
+        for event in _events(instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+            check = event.asset_check_evaluation_data
+            measured = check.asset_key.to_user_string() in MEASURED
+            if measured and check.blocking and not check.passed:
+                self._count("lakeloom_gate", 1, corpus=corpus, outcome="blocked")
 
     def _count(self, metric: str, by: float, **labels: str) -> None:
         self._counts[metric, tuple(sorted(labels.items()))] += by  # type: ignore[assignment]
@@ -121,6 +131,14 @@ class History:
 def _materializations(instance: dg.DagsterInstance, asset: str) -> Read:
     key = dg.AssetKey(asset)
     return lambda cursor: instance.fetch_materializations(key, READ, cursor, ascending=True)
+
+
+def _events(
+    instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType
+) -> Iterator[dg.DagsterEvent]:
+    for record in instance.get_records_for_run(run_id, of_type=kind).records:
+        if event := record.event_log_entry.get_dagster_event():
+            yield event
 
 
 def _failures(instance: dg.DagsterInstance) -> Read:

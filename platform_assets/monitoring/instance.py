@@ -5,9 +5,14 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from platform_assets.monitoring.metrics import Sample
 
+EVALUATED = {
+    AssetCheckExecutionRecordStatus.SUCCEEDED,
+    AssetCheckExecutionRecordStatus.FAILED,
+}
 OUTCOMES = (TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE)
 
 
@@ -62,13 +67,15 @@ def _pools(instance: dg.DagsterInstance) -> Iterator[Sample]:
 
 
 def _checks(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> Iterator[Sample]:
-    last = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
-    for key, record in last.items():
-        if record.evaluation is None:  # it was planned, and its run is under way or died
-            continue
-        labels = {
-            "asset": key.asset_key.to_user_string(),
-            "check": key.name,
-            "severity": record.evaluation.severity.value.lower(),
-        }
-        yield Sample("lakeloom_check_passed", float(record.evaluation.passed), labels)
+    storage = instance.event_log_storage
+    for key in storage.get_latest_asset_check_execution_by_key(checks):
+        # The last one may only have been planned: its run is under way, or never came to it.
+        for record in storage.get_asset_check_execution_history(key, 1, status=EVALUATED):
+            found = record.evaluation
+            assert isinstance(found, dg.AssetCheckEvaluation)
+            labels = {
+                "asset": key.asset_key.to_user_string(),
+                "check": key.name,
+                "severity": found.severity.value.lower(),
+            }
+            yield Sample("lakeloom_check_passed", float(found.passed), labels)

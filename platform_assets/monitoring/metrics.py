@@ -64,11 +64,11 @@ METRICS: Mapping[str, Metric] = _counted(
     ),
     Metric("lakeloom_embedding_seconds", "counter", "Time spent embedding.", ("encoder",)),
     Metric("lakeloom_materializations", "counter", "Asset partitions materialised.", ("asset",)),
-    Metric("lakeloom_step_failures", "counter", "Steps of runs that failed.", ("asset",)),
+    Metric("lakeloom_step_failures", "counter", "Steps of runs that failed.", ("step",)),
     Metric(
         "lakeloom_gate",
         "counter",
-        "Decisions of the gate: published, unchanged, or refused because a rule did not hold.",
+        "Published or unchanged; blocked by a check before the gate, or refused by the gate.",
         ("corpus", "outcome"),
     ),
     # from Dagster's storage: how things stand
