@@ -60,6 +60,13 @@ test-stores: $(VENV)/.dev build/azurite ## The object-store tests, also on emula
 test-durability: $(VENV)/.dev ## The pipeline on erasure-coded storage that loses a server
 	@LAKELOOM_TEST_DURABILITY=1 $(BIN)/python -m pytest -q tests/integration/test_object_store_durability.py
 
+build/prometheus:
+	@mkdir -p build && cd build && apt-get -q download prometheus && dpkg -x prometheus_*.deb prometheus && rm prometheus_*.deb
+
+.PHONY: test-monitoring
+test-monitoring: $(VENV)/.dev build/prometheus ## The exporter, rules and dashboard on a real Prometheus (Debian)
+	@$(BIN)/python -m pytest -q tests/integration/test_metrics_exporter.py tests/integration/test_monitoring_prometheus.py
+
 build/azurite:
 	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 BEGIN = "begin with `lakeloom ingest DIR --corpus NAME`"
+LISTEN = "127.0.0.1:9464"
+"""Where figures are served unless told; the port is OpenTelemetry's for Prometheus exporters."""
 YOUNG_OBJECTS = 100_000
 """Objects made between two collections: Dagster's start makes many times as many, which stay."""
 
@@ -175,6 +177,13 @@ def _events(state: "State", _: argparse.Namespace) -> Answer:
     return events(state, _show)
 
 
+def _metrics(state: "State", arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.metrics import metrics
+
+    host, port = arguments.listen
+    return metrics(state, host, port, arguments.every, _show)
+
+
 def _ui(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.ui import ui
 
@@ -235,6 +244,9 @@ def _parser() -> argparse.ArgumentParser:
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
     one.add_argument("--docs", type=_path, metavar="FOLDER", help="your own documents instead")
     command("events", _events, "Receive the webhook by which a bucket tells of uploads.")
+    one = command("metrics", _metrics, "Serve figures to Prometheus, and health to probes.")
+    one.add_argument("--listen", type=_address, default=LISTEN, metavar="HOST:PORT")
+    one.add_argument("--every", type=_positive, default=30, metavar="SECONDS")
     one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.", shared=())
     one.add_argument("--port", type=int, default=3000)
     return parser
@@ -242,6 +254,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _path(text: str) -> Path:
     return Path(text).expanduser()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise argparse.ArgumentTypeError("HOST:PORT is needed")
+    return host.strip("[]"), int(port)
 
 
 def _positive(text: str) -> int:

@@ -42,6 +42,7 @@ from sensors.automation import automation
 from sensors.bucket_events import bucket_events
 from sensors.bucket_uploads import bucket_uploads
 from sensors.ended_trainings import cancelled_trainings, failed_trainings
+from sensors.failed_runs import failed_runs
 from sensors.pretrained_encoders import pretrained_encoders
 from sensors.schedules import daily_maintenance, weekly_training, weekly_training_pairs
 
@@ -98,6 +99,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         "hub": late(_kept_models),
         "classifier_trainer": late(registry.connect_classifier),
         "events": late(registry.connect_events),
+        "notifier": late(registry.connect_notifier),
         "parser": late(registry.connect_parser),
         "encoding": late(registry.connect_encoding),
         "checkpoint_store": late(_checkpoint_store),
@@ -120,6 +122,7 @@ def build_defs(
             pretrained_encoders,
             failed_trainings,
             cancelled_trainings,
+            failed_runs,
             automation,
         ],
         schedules=[weekly_training_pairs, weekly_training, daily_maintenance],

@@ -150,6 +150,14 @@ class Ledger:
             raise ValueError(f"provenance record {record_id} was altered after it was written")
         return Record.from_json(data)
 
+    def manifest(self, chunks: Record) -> str:
+        """Id of the last manifest's record that a chunk set holds for."""
+        link = chunks.upstream[f"documents/{chunks.partition}"]
+        latest = self.latest("documents", chunks.partition)
+        if latest is None or latest.digest != link.digest:
+            latest = self.get(link.record)
+        return latest.upstream[f"raw_objects/{chunks.partition}"].record
+
     def commit(self, record: Record) -> Record:
         """Make `record` the latest of its partition; a record of the same content stays."""
         latest = self.latest(record.asset, record.partition)

@@ -21,6 +21,8 @@ WORK = "lakeloom/work"
 """Metadata key of the work a materialisation did."""
 REPORT = "lakeloom/report"
 """Metadata key of its row counts."""
+SECONDS = "lakeloom/seconds"
+"""Metadata key of the time that a materialisation took for its own work, where that is told."""
 PROGRESS_SECONDS = 5
 _DIGEST = re.compile(r"([0-9a-f]{12})[0-9a-f]{52}")
 

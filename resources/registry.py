@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from resources.secrets import without_secrets
 from resources.settings import VARIABLES, Settings, UsageError, redacted
 from resources.systems import EXPORTS, SYSTEMS
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from resources.events import BucketEvents, NoticeQueue
     from resources.exports import TableExport
     from resources.model_hub import ModelHub, ModelPublisher
+    from resources.notifications import Notifier
     from resources.object_store import ObjectStore
     from resources.parsing import DocumentParser
     from resources.tracking import Tracking
@@ -96,6 +98,12 @@ def connect_events(settings: Settings) -> "BucketEvents":
     return events
 
 
+def connect_notifier(settings: Settings) -> "Notifier":
+    """Who is told of failed runs."""
+    notifier: Notifier = _connect("notify", settings)
+    return notifier
+
+
 def connect_notice_queue(settings: Settings) -> "NoticeQueue":
     """Where the webhook's receiver keeps its notices: the other end of `connect_events`."""
     queue: NoticeQueue = _connect("events", settings)
@@ -122,6 +130,7 @@ def _connect(layer: str, settings: Settings) -> Any:
     if scheme not in systems:
         known = ", ".join(f"{name}://" for name in systems)
         raise UsageError(
-            f"{VARIABLES[layer]}={redacted(url)!r} names no known system: begin it with {known}"
+            f"{VARIABLES[layer]}={without_secrets(redacted(url))!r} names no known system: "
+            f"begin it with {known}"
         )
     return systems[scheme](url, settings)

@@ -38,3 +38,5 @@ def _secrets(env: Mapping[str, str]) -> Iterator[str]:
         with suppress(ValueError):  # it is no URL, and its whole error is what will be seen
             if password := urlsplit(url).password:
                 yield from (password, unquote(password))
+    with suppress(ValueError):  # whoever knows the path of a webhook may post to it
+        yield urlsplit(env.get(VARIABLES["notify"], "")).path.strip("/")

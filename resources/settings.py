@@ -21,6 +21,7 @@ VARIABLES: dict[str, str] = {
     "hub": "LAKELOOM_HUB",
     "events": "LAKELOOM_EVENTS",
     "classifier": "LAKELOOM_CLASSIFIER",
+    "notify": "LAKELOOM_NOTIFY",
 }
 """Layer -> environment variable that picks its system."""
 POLLING_ONLY = "polling://"
@@ -46,6 +47,7 @@ class Settings:
     hub: str
     events: str
     classifier: str
+    notify: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
@@ -69,6 +71,7 @@ class Settings:
             "hub": "package://",
             "events": POLLING_ONLY,
             "classifier": "keras://",
+            "notify": "none://",
         }
         urls = {
             layer: env.get(variable) or defaults[layer] for layer, variable in VARIABLES.items()

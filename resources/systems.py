@@ -176,6 +176,24 @@ def _webhook(_: str, settings: Settings) -> Any:
     return WebhookQueue(settings.home / "events.db")
 
 
+def _silent(_: str, __: Settings) -> Any:
+    from resources.notifications import Silent
+
+    return Silent()
+
+
+def _webhook_notices(url: str, _: Settings) -> Any:
+    from resources.notifications.webhook import Webhook, plain
+
+    return Webhook(url, plain)
+
+
+def _slack(url: str, _: Settings) -> Any:
+    from resources.notifications.webhook import Webhook, slack
+
+    return Webhook(url.removeprefix("slack+"), slack)
+
+
 def _delta(root: str) -> Any:
     from resources.exports.delta import DeltaExport
 
@@ -209,6 +227,11 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
         "polling": _polling_only,
         **dict.fromkeys(("sqs", "https", "http"), _sqs),
         "webhook": _webhook,
+    },
+    "notify": {
+        "none": _silent,
+        **dict.fromkeys(("https", "http"), _webhook_notices),
+        "slack": _slack,
     },
 }
 """Layer -> scheme -> system. A new system is a file of its own and one entry here."""

@@ -14,6 +14,7 @@ from platform_assets.documents.assets import documents
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger
+from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.results import OWNERS, lineage, materialized, table_metadata
 from resources.encoding import Tokenizer
 from resources.model_hub import ModelHub
@@ -73,4 +74,6 @@ def chunks(
     config_digest = {"chunking": chunking.digest}
     record = ledger.commit(own.record(CODE_VERSION, config_digest, [upstream]))
     columns = lineage(CHUNKS, {"documents": DOCUMENTS}, {"text": ("documents", "elements")})
-    return materialized(own.report, record, {"dagster/column_lineage": columns})
+    manifest = ledger.manifest(record)
+    described = {"dagster/column_lineage": columns, MANIFEST: manifest}
+    return materialized(own.report, record, described)

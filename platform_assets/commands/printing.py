@@ -223,6 +223,7 @@ PRINTERS: Mapping[str, Callable[[Answer], None]] = {
     "rollback": rollback,
     "check": check,
     "events": events,
+    "metrics": events,
     "erase": erase,
     "export": export,
     "push": push,

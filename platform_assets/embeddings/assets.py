@@ -1,5 +1,7 @@
 """The asset `embeddings`."""
 
+import time
+
 import dagster as dg
 
 from platform_assets.automation import ON_CHANGE
@@ -13,7 +15,14 @@ from platform_assets.embeddings.vectors import CODE_VERSION
 from platform_assets.partitions import corpora_by_encoder, corpus_and_encoder
 from platform_assets.pods import ENCODING_POOL, ENCODING_TAGS
 from platform_assets.provenance import Ledger
-from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
+from platform_assets.results import (
+    OWNERS,
+    SECONDS,
+    lineage,
+    materialized,
+    progress_log,
+    table_metadata,
+)
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -41,6 +50,7 @@ def embeddings(
     ledger = Ledger(lake)
     upstream = [ledger.require("chunks", corpus), ledger.require("checkpoints", encoder)]
     checkpoint = upstream[1]
+    started = time.monotonic()
     own = refresh(
         corpus,
         encoder,
@@ -53,4 +63,5 @@ def embeddings(
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
     found = lineage(EMBEDDINGS, {"chunks": CHUNKS}, {"vector": ("chunks", "text")})
-    return materialized(own.report, record, {"dagster/column_lineage": found})
+    seconds = time.monotonic() - started if own.report.work.embedded else 0.0
+    return materialized(own.report, record, {"dagster/column_lineage": found, SECONDS: seconds})

@@ -4,6 +4,7 @@ import dagster as dg
 
 from platform_assets.partitions import check_corpus_name, corpora
 from platform_assets.provenance import Ledger
+from platform_assets.raw_objects.arrivals import METADATA, Arrivals
 from platform_assets.raw_objects.refresh import refresh
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.results import OWNERS, materialized, table_metadata
@@ -28,5 +29,7 @@ def raw_objects(
 ) -> dg.MaterializeResult[None]:
     """Manifest of the objects of a corpus in the lake: key, size, etag and content digest."""
     corpus = check_corpus_name(context.partition_key)
-    own = refresh(corpus, lake, warehouse, CODE_VERSION)
-    return materialized(own.report, Ledger(lake).commit(own.record(CODE_VERSION)))
+    arrivals = Arrivals()
+    own = refresh(corpus, lake, warehouse, CODE_VERSION, arrivals)
+    record = Ledger(lake).commit(own.record(CODE_VERSION))
+    return materialized(own.report, record, {METADATA: arrivals.sketch()})

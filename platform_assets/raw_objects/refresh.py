@@ -7,6 +7,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.raw_objects.arrivals import Arrivals
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import Plan, diff, fingerprint, fingerprints
 from platform_assets.tables import OwnRows, rows_of
@@ -45,8 +46,14 @@ def plan(objects: pa.Table, own: OwnRows) -> Plan:
     return diff(wanted, own.fingerprints())
 
 
-def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: str) -> OwnRows:
-    """Reconcile the manifest of one corpus with the lake."""
+def refresh(
+    corpus: str,
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    code_version: str,
+    arrivals: Arrivals | None = None,
+) -> OwnRows:
+    """Reconcile the manifest of one corpus with the lake; `arrivals` counts what is taken in."""
     objects = fingerprinted(listing(lake, corpus), code_version)
     own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": corpus})
 
@@ -57,6 +64,8 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: 
             keys = [f"{corpus}/{row['key']}" for row in rows.values()]
             digests = list(readers.map(lambda key: _digest(lake, key), keys))
         found = zip(rows.values(), digests, strict=True)
+        if arrivals:
+            arrivals.add(row["modified"] for row in rows.values())
         return rows_of(RAW_OBJECTS, [{**row, "sha256": sha256} for row, sha256 in found if sha256])
 
     own.carry_out(plan(objects, own), compute, {}, WAVE)

@@ -12,6 +12,7 @@ from platform_assets.embeddings.assets import embeddings
 from platform_assets.erasure.tombstones import erasure_config, generation
 from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import Ledger, Record, canonical, links, sha256_text
+from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.reconcile import Report
 from platform_assets.results import OWNERS, materialized, progress_log
 from platform_assets.vector_indexes.publish import (
@@ -122,6 +123,7 @@ def published_index(
     found = candidates(corpus, ledger, warehouse, load_recipes(), erased)
     upstream = [record for each in found for record in (each.index, each.evaluation)]
     config = erasure_config(erased)
+    manifest = ledger.manifest(ledger.require("chunks", corpus))
     draft = Record("published_index", corpus, None, "", 1, CODE_VERSION, config, links(upstream))
     latest = ledger.latest("published_index", corpus)
     served, previous = now, _ = vectors.served(corpus), vectors.previous(corpus)
@@ -129,7 +131,7 @@ def published_index(
         served = None  # it holds what was erased, so nothing need be as good as it was
     carried_out = {end.record for end in (served, previous) if end}
     if latest and ledger.settled(draft) and latest.record_id in carried_out:
-        return materialized(Report(rows=1), latest)
+        return materialized(Report(rows=1), latest, {MANIFEST: manifest})
     choice, retriever = choose(found, served)
     faults = []
     if choice.index.rows:  # an emptied corpus has nothing to measure
@@ -156,4 +158,4 @@ def published_index(
     kept = (record.details["collection"] for record in built if record)
     dropped = [*drop_outdated(corpus, vectors, erased), *drop_unserved(corpus, vectors, kept)]
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None))
-    return materialized(report, record, {"collections dropped": len(dropped)})
+    return materialized(report, record, {"collections dropped": len(dropped), MANIFEST: manifest})

@@ -25,6 +25,17 @@ def postgres() -> Iterator[str]:
             server.stop()
 
 
+def database(url: str, name: str) -> str:
+    """A new database on a server; returns its URL."""
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+    engine.dispose()
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
 def folder_of(url: str) -> Path:
     """Where a server of this machine keeps its data and its socket."""
     return Path(str(make_url(url).query["host"]))

@@ -1,4 +1,4 @@
-"""Dagster's instance files: each loads with the classes it names; no network is reached."""
+"""Dagster's instance files: each loads with the classes it names, on a real PostgreSQL."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,11 +8,17 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from platform_assets.checkpoints.assets import checkpoints
 from platform_assets.language_models.assets import language_models
 
 ROOT = Path(__file__).resolve().parents[2]
+FILES = (
+    "platform_assets/dagster.yaml",
+    "deploy/aws/dagster.yaml",
+    "deploy/kubernetes/dagster.yaml",
+)
 Open = Callable[[str], Any]
 
 
@@ -27,6 +33,14 @@ def opened(tmp_path: Path) -> Open:
             yield instance
 
     return open_it
+
+
+@pytest.fixture
+def served(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the files of several machines take from the environment."""
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres_url)
+    monkeypatch.setenv("LAKELOOM_LOGS_BUCKET", "logs-of-ours")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
 
 
 @pytest.fixture
@@ -54,9 +68,21 @@ def test_one_machine(opened: Open) -> None:
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 2
 
 
-def test_aws_keeps_compute_logs_in_s3(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAKELOOM_LOGS_BUCKET", "logs-of-ours")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+@pytest.mark.parametrize("path", FILES)
+def test_what_holds_everywhere(path: str) -> None:
+    """Telemetry off, retries of lost runs, limits, and ticks that do not pile up."""
+    said = yaml.safe_load((ROOT / path).read_text())
+    assert said["telemetry"] == {"enabled": False}
+    assert said["run_monitoring"]["enabled"]
+    assert not said["run_retries"]["retry_on_asset_or_op_failure"]
+    assert said["concurrency"]["pools"]["default_limit"] == 1
+    assert said["concurrency"]["runs"]["max_concurrent_runs"] >= 2
+    assert said["retention"]["sensor"]["purge_after_days"]["skipped"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("served")
+def test_aws_keeps_its_history_in_postgres_and_compute_logs_in_s3(opened: Open) -> None:
     from dagster._core.storage.compute_log_manager import ComputeIOType
     from dagster_aws.s3 import S3ComputeLogManager
 
@@ -66,9 +92,14 @@ def test_aws_keeps_compute_logs_in_s3(opened: Open, monkeypatch: pytest.MonkeyPa
         assert logs._s3_bucket == "logs-of-ours"
         key = logs._s3_key(["run", "step"], ComputeIOType.STDOUT)
         assert key == "lakeloom/logs/storage/run/step.out"
+        assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
+        assert type(instance.run_coordinator).__name__ == "QueuedRunCoordinator"
+        limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
+        assert [limit["key"] for limit in limits] == ["dagster/partition"]
 
 
-@pytest.mark.usefixtures("in_cluster")
+@pytest.mark.slow
+@pytest.mark.usefixtures("served", "in_cluster")
 def test_kubernetes_runs_each_run_in_a_pod(opened: Open) -> None:
     from dagster_k8s import K8sRunLauncher
 
@@ -79,7 +110,8 @@ def test_kubernetes_runs_each_run_in_a_pod(opened: Open) -> None:
         assert launcher.job_image == "registry.internal/lakeloom:1"
 
 
-@pytest.mark.usefixtures("in_cluster")
+@pytest.mark.slow
+@pytest.mark.usefixtures("served", "in_cluster")
 @pytest.mark.parametrize("asset", [checkpoints, language_models])
 def test_a_training_asks_kubernetes_for_a_gpu(opened: Open, asset: dg.AssetsDefinition) -> None:
     """The op tags of what trains reach the pod that dagster-k8s renders."""

@@ -1,0 +1,1 @@
+"""What an operator watches: figures read from the tables, the ledger and Dagster's own storage."""
