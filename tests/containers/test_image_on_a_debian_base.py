@@ -42,7 +42,10 @@ def test_its_size(image: str) -> None:
 
 def test_its_packages_agree(image: str) -> None:
     """Every pinned version is the one that is there."""
-    ask = "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}' for x in d()))"
+    ask = (
+        "from importlib.metadata import distributions as all;"
+        "print(*(f'{each.name}=={each.version}' for each in all()))"
+    )
     pinned = dict(
         line.split("==") for line in Path("constraints.txt").read_text().splitlines() if line
     )
@@ -67,7 +70,8 @@ def test_the_graph_runs_in_it(image: str, tmp_path: Path) -> None:
     home.chmod(0o777)
     script = (
         "lakeloom ingest /texts --corpus house >&2"
-        " && lakeloom materialize --corpus house --encoder minilm --select '*key:published_index' >&2"
+        " && lakeloom materialize --corpus house --encoder minilm"
+        " --select '*key:published_index' >&2"
         " && lakeloom search house 'who books hotels' --json"
     )
     volumes = (f"--volume={texts}:/texts:ro", f"--volume={home}:/var/lib/lakeloom")
