@@ -31,14 +31,14 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     make_base()
     folder = tmp_path_factory.mktemp("settings")
     wheels = os.environ.get("PIP_FIND_LINKS", "")
-    (folder / "uv.toml").write_text(
-        "system-certs = true\n" + (f'find-links = ["{wheels}"]\n' if wheels else "")
-    )
+    found = 'find-links = ["/mnt"]\n' if wheels else ""
+    (folder / "uv.toml").write_text(f"system-certs = true\n{found}")
     (folder / "pip.conf").write_text(f"[global]\ncert = {CERTIFICATES}/ca-certificates.crt\n")
     lent = [
         f"{folder}/uv.toml:/etc/uv/uv.toml:ro",
         f"{folder}/pip.conf:/etc/pip.conf:ro",
-        *(f"{place}:{place}:ro" for place in (CERTIFICATES, wheels) if place),
+        f"{CERTIFICATES}:{CERTIFICATES}:ro",
+        *([f"{wheels}:/mnt:ro"] if wheels else []),
     ]
     dockerfile = ROOT / "deploy/images/Dockerfile"
     podman(
