@@ -205,3 +205,20 @@ def test_wrong_values_are_refused(wrong: str, said: str) -> None:
     told = helm("template", "stack", STACK, "--set", wrong)
     assert told.returncode
     assert said in told.stderr
+
+
+def test_the_command_in_the_docs_is_one() -> None:
+    text = (ROOT / "docs/deployment.md").read_text().replace("\\\n", " ")
+    (line,) = [each for each in text.splitlines() if each.startswith("helm") and "/stack" in each]
+    told = helm("template", *line.split()[3:])
+    assert told.returncode == 0, told.stderr
+    assert "registry.internal/lakeloom:1" in told.stdout
+
+
+def test_files_in_the_docs_are_there() -> None:
+    import re
+
+    text = (ROOT / "docs/deployment.md").read_text()
+    named = set(re.findall(r"deploy/[\w/.-]+\w", text))
+    assert len(named) > 4
+    assert all((ROOT / each).exists() for each in named)
