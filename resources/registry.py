@@ -4,13 +4,14 @@ Here: one function for each layer, which the platform calls. Not here: which sch
 (systems.py), the systems themselves.
 """
 
+import os
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from resources.secrets import without_secrets
-from resources.settings import VARIABLES, Settings, UsageError, redacted
+from resources.settings import LOCAL, VARIABLES, Settings, UsageError, redacted
 from resources.systems import EXPORTS, SYSTEMS
 
 if TYPE_CHECKING:
@@ -133,4 +134,20 @@ def _connect(layer: str, settings: Settings) -> Any:
             f"{VARIABLES[layer]}={without_secrets(redacted(url))!r} names no known system: "
             f"begin it with {known}"
         )
+    _see_that_containers_share(layer, url, settings)
     return systems[scheme](url, settings)
+
+
+_OF_ITS_OWN = "DAGSTER_RUN_JOB_NAME"
+"""Launchers that give a run, or a step, a container of its own set this in it."""
+
+
+def _see_that_containers_share(layer: str, url: str, settings: Settings) -> None:
+    """The next step's container would not see what this one leaves on its disk."""
+    if _OF_ITS_OWN in os.environ and layer in settings.local_places():
+        others = {name for name in SYSTEMS[layer] if name not in LOCAL}
+        servers = ", ".join(f"{name}://" for name in sorted(others))
+        raise UsageError(
+            f"{VARIABLES[layer]}={redacted(url)!r} lies on the disk of this run's container, which "
+            f"no other shares: set {VARIABLES[layer]} to one of {servers}"
+        )

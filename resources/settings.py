@@ -96,12 +96,12 @@ class Settings:
         places = {"home": self.home}
         for layer in ("lake", "catalog", "vectors", "tracking"):
             parts = urlsplit(getattr(self, layer))
-            if parts.scheme in _LOCAL:
-                places[layer] = Path(unquote(parts.path.removeprefix(_LOCAL[parts.scheme])))
+            if parts.scheme in LOCAL:
+                places[layer] = Path(unquote(parts.path.removeprefix(LOCAL[parts.scheme])))
         return places
 
 
-_LOCAL = {"file": "", "edge": "", "sqlite": "/"}
+LOCAL = {"file": "", "edge": "", "sqlite": "/"}
 """Schemes of files on this machine -> what stands before the path."""
 
 

@@ -1,0 +1,1 @@
+"""Tests in real containers, by Debian's podman and runc: `make test-containers`, as root."""
