@@ -16,7 +16,7 @@ help: ## List the targets
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (a minute or a few the first time)"
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 5) <= sys.version_info < (3, 13))' || { echo "Python 3.11 (from 3.11.5 on) or 3.12 is needed: set PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "Python 3.11 or 3.12 is needed: set PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@$(INSTALL) -e .

@@ -1,13 +1,13 @@
 """The pod of every asset, as dagster-k8s renders it from the instance file and the op's tags."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import kubernetes_validate
 import pytest
+import yaml
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job, get_user_defined_k8s_config
 from kubernetes.client import ApiClient
@@ -34,7 +34,9 @@ ON_GPU = {"checkpoints", "language_models"}
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """For each asset the job that would reach the API server."""
     home = tmp_path_factory.mktemp("home")
-    shutil.copyfile(ROOT / "deploy/kubernetes/dagster.yaml", home / "dagster.yaml")
+    whole = yaml.safe_load((ROOT / "deploy/kubernetes/dagster.yaml").read_text())
+    launcher = {"run_launcher": whole["run_launcher"]}  # storage and logs are on servers
+    (home / "dagster.yaml").write_text(yaml.safe_dump(launcher))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in IN_POD.items():
             patch.setenv(name, value)
