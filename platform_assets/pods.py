@@ -8,6 +8,7 @@ import os
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from resources.encoding.torch import GPUS
 from resources.settings import VARIABLES
 
 _GPU = "nvidia.com/gpu"
@@ -29,8 +30,9 @@ def training_tags(trainer: str) -> dict[str, Any]:
 
 
 def encoding_tags(encoding: str) -> dict[str, Any]:
-    """Op tags of an asset that encodes; only `torch://cuda` asks for a GPU, and for one."""
-    return _on_gpus("1") if urlsplit(encoding).netloc == "cuda" else {}
+    """Op tags of an asset that encodes a corpus: none, or those of a GPU, by its engine's URL."""
+    gpus = GPUS.get(encoding, 0)
+    return _on_gpus(str(gpus)) if gpus else {}
 
 
 def _on_gpus(count: str) -> dict[str, Any]:

@@ -145,10 +145,10 @@ def _local_parser(_: str, __: Settings) -> Any:
     return GuardedParser()
 
 
-def _openvino(_: str, __: Settings) -> Any:
+def _openvino(url: str, _: Settings) -> Any:
     from resources.encoding.openvino import OpenVinoBackend
 
-    return OpenVinoBackend()
+    return OpenVinoBackend.of(url)
 
 
 def _torch(url: str, _: Settings) -> Any:

@@ -14,6 +14,7 @@ from resources.contained import inside
 from resources.digests import sha256_file
 from resources.encoding import Encoder, EncodingBackend
 from resources.object_store import ObjectStore
+from resources.settings import VARIABLES, UsageError
 
 MANIFEST = "manifest.json"
 
@@ -98,8 +99,24 @@ class CheckpointStore:
         return int(config["hidden_size"])
 
     def load(self, record: Record) -> Encoder:
-        """The encoder of a `checkpoints` record."""
+        """The encoder of a `checkpoints` record, on this process's engine, whichever it was."""
         return self._backend.load(self.folder(record.details["checkpoint"]))
+
+    def load_same(self, record: Record) -> Encoder:
+        """Like `load`, for vectors that are kept under the record's encoder digest.
+
+        Raises:
+            UsageError: another engine, or this one in another precision, made the record.
+        """
+        encoder = self.load(record)
+        if encoder.digest != record.details["encoder_digest"]:
+            raise UsageError(
+                f"{record.partition} was recorded for another engine or precision than "
+                f"{VARIABLES['encoding']} and this processor give: materialise checkpoints of it, "
+                f"and what follows embeds anew; on machines of several kinds set "
+                f"{VARIABLES['encoding']}=openvino://f32 for all of them"
+            )
+        return encoder
 
     def _manifest(self, digest: str) -> Mapping[str, str] | None:
         try:

@@ -56,7 +56,7 @@ def embeddings(
         encoder,
         checkpoint.details["encoder_digest"],
         warehouse,
-        lambda: checkpoint_store.load(checkpoint),
+        lambda: checkpoint_store.load_same(checkpoint),
         progress_log(context, "texts embedded"),
         CODE_VERSION,
         upstream[0].snapshot,

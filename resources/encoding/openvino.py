@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from resources.encoding import Vectors
 from resources.encoding.checkpoint import Checkpoint, read_checkpoint
 from resources.encoding.tokenizer import FastTokenizer
 from resources.encoding.waves import waves
+from resources.settings import VARIABLES, UsageError
 
 Precision = Literal["bf16", "f32"]
 Progress = Callable[[int], None]
@@ -35,6 +36,20 @@ class OpenVinoBackend:
     def __init__(self, precision: Precision | None = None) -> None:
         """Args: precision: what to compute in; None is the fastest that the processor has."""
         self._asked = precision
+
+    @classmethod
+    def of(cls, url: str) -> "OpenVinoBackend":
+        """Backend of `openvino://`, `openvino://bf16` or `openvino://f32`.
+
+        Raises:
+            UsageError: the URL says anything else.
+        """
+        precisions: dict[str, Precision | None] = {
+            f"openvino://{name}": name or None for name in ("", *get_args(Precision))
+        }
+        if url not in precisions:
+            raise UsageError(f"{VARIABLES['encoding']} may be {', '.join(precisions)}, not {url!r}")
+        return cls(precisions[url])
 
     def digest(self, model_dir: Path) -> str:
         """Encoder digest of a checkpoint folder; reads its files, does not load the model."""

@@ -1,5 +1,9 @@
 """Encoders on torch in bf16, for GPUs: the encoder as it is trained, texts of about one length.
 
+    torch://            on a GPU where there is one
+    torch://cpu         never on a GPU
+    torch://?gpus=1     as the first; on Kubernetes, what embeds a corpus asks for a GPU
+
 Here: streaming texts through it. Vectors of a GPU and of a processor agree but for rounding, and
 share a digest, so that an index built on a GPU is searched from machines without one.
 Not here: the encoder itself (resources/training/contrastive), folders (checkpoint.py).
@@ -11,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -19,7 +22,7 @@ from resources.encoding import Vectors
 from resources.encoding.checkpoint import Checkpoint, read_checkpoint
 from resources.encoding.tokenizer import FastTokenizer
 from resources.encoding.waves import Text, waves
-from resources.settings import UsageError
+from resources.settings import VARIABLES, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 BACKEND = "torch-bert-1"
 """Part of every encoder digest; its number grows when something else is computed."""
 PRECISION = "bf16"
-DEVICES = ("", "cuda", "cpu")
+GPUS: dict[str, int] = {"torch://": 0, "torch://cpu": 0, "torch://?gpus=1": 1}
+"""What a URL may be -> GPUs that a pod which embeds asks for."""
 BATCH_TOKENS = {"cuda": 65_536, "cpu": 2_048}
 """Padding included. A GPU wants work enough to hide its launches, a processor its caches."""
 AHEAD = 4
@@ -41,21 +45,20 @@ _Item = TypeVar("_Item")
 class TorchBackend:
     """Loads BERT checkpoints; the encoders last used stay loaded in the process."""
 
-    def __init__(self, device: str = "") -> None:
-        """Args: device: `cuda` or `cpu`; empty is a GPU where there is one."""
-        self._device = device
+    def __init__(self, *, gpu: bool = True) -> None:
+        """Args: gpu: whether to use one, where there is one."""
+        self._gpu = gpu
 
     @classmethod
     def of(cls, url: str) -> "TorchBackend":
-        """Backend of `torch://`, `torch://cuda` or `torch://cpu`.
+        """Backend of one of the URLs above.
 
         Raises:
-            UsageError: the URL names another device.
+            UsageError: it is none of them.
         """
-        device = urlsplit(url).netloc
-        if device not in DEVICES:
-            raise UsageError(f"{url} names no device: write torch://, torch://cuda or torch://cpu")
-        return cls(device)
+        if url not in GPUS:
+            raise UsageError(f"{VARIABLES['encoding']} may be {', '.join(GPUS)}, not {url!r}")
+        return cls(gpu=url != "torch://cpu")
 
     def digest(self, model_dir: Path) -> str:
         """Encoder digest of a checkpoint folder; the device has no part in it."""
@@ -66,20 +69,11 @@ class TorchBackend:
 
         Raises:
             ValueError: the folder is not a supported encoder; the message says why.
-            UsageError: a GPU is asked for and there is none.
         """
-        return _load(model_dir.resolve(), self.digest(model_dir), self._chosen())
-
-    def _chosen(self) -> str:
         import torch
 
-        there = torch.cuda.is_available()
-        if self._device == "cuda" and not there:
-            raise UsageError(
-                "LAKELOOM_ENCODING=torch://cuda needs a GPU, and torch finds none: run on a "
-                "machine with one, or set torch://"
-            )
-        return self._device or ("cuda" if there else "cpu")
+        device = "cuda" if self._gpu and torch.cuda.is_available() else "cpu"
+        return _load(model_dir.resolve(), self.digest(model_dir), device)
 
 
 class TorchEncoder:
@@ -105,16 +99,16 @@ class TorchEncoder:
             ValueError: a text has more tokens than the encoder takes; nothing is ever cut off.
         """
         vectors = np.empty((len(texts), self.dimensions), np.float32)
-        under_way: deque[tuple[Sequence[Text], torch.Tensor]] = deque()
+        under_way: deque[tuple[Sequence[Text], Callable[[], Vectors]]] = deque()
 
         def store() -> None:
             batch, found = under_way.popleft()
-            vectors[[text.row for text in batch]] = found.cpu().numpy()
+            vectors[[text.row for text in batch]] = found()
             if progress:
                 progress(len(batch))
 
         for batch in self._batches(texts):
-            under_way.append((batch, self._vectors(batch)))
+            under_way.append((batch, self._begun(batch)))
             if len(under_way) > AHEAD:
                 store()
         while under_way:
@@ -129,12 +123,29 @@ class TorchEncoder:
             for part in passes(lengths, len(wave), self._batch_tokens):
                 yield wave[part]
 
-    def _vectors(self, batch: Sequence[Text]) -> "torch.Tensor":
+    def _begun(self, batch: Sequence[Text]) -> Callable[[], Vectors]:
+        """Start a batch; what is returned waits for its vectors, and for nothing after them."""
         import torch
 
         with torch.inference_mode():
-            found: torch.Tensor = self._model([text.ids for text in batch])
-        return found
+            found = self._model([text.ids for text in batch])
+            if found.device.type == "cpu":
+                return lambda: _plain(found)
+            here = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+            here.copy_(found, non_blocking=True)
+            copied: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            copied.record()
+
+        def wait() -> Vectors:
+            copied.synchronize()
+            return _plain(here)
+
+        return wait
+
+
+def _plain(vectors: "torch.Tensor") -> Vectors:
+    plain: Vectors = vectors.numpy()
+    return plain
 
 
 def _ahead(items: Iterable[_Item]) -> Iterator[_Item]:

@@ -6,7 +6,7 @@
 Trains on pairs made of the installed packages' READMEs (summary, README, READMEs of others as
 negatives) with `SentenceTransformerTrainer` and MultipleNegativesRankingLoss at its defaults, and
 with the training worker; then embeds pieces of the READMEs with `encode()` and with the
-platform's encoder. All on a GPU where there is one (`LAKELOOM_ENCODING=torch://cuda`), otherwise
+platform's encoder. All on a GPU where there is one (`LAKELOOM_ENCODING=torch://`), otherwise
 on the CPU (`openvino://`).
 Prints texts and tokens a second and the share of the peak that the model's own arithmetic reaches
 (model FLOP utilisation, Chowdhery et al. 2022), the peak being that of a large matrix product in
@@ -219,7 +219,7 @@ def _embedded(base: Path, texts: Sequence[str], count: int, device: str) -> list
     """Both encoders on the same texts, slice by slice in turn."""
     from sentence_transformers import SentenceTransformer
 
-    backend: EncodingBackend = TorchBackend("cuda") if device == "cuda" else OpenVinoBackend()
+    backend: EncodingBackend = TorchBackend() if device == "cuda" else OpenVinoBackend()
     encoder, transformer = backend.load(base), SentenceTransformer(str(base), device=device)
     found = [text[at : at + 700] for text in texts for at in range(0, len(text), 700)]
     found = [piece for piece in found if 0 < encoder.tokenizer.count(piece) <= 256]

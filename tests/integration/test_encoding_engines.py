@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from platform_assets.embeddings.table import EMBEDDINGS
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
+UNASKED = "not (key:checkpoints or key:recipes)"
+"""What runs by itself after an upload."""
 
 
 def test_another_engine_embeds_anew_and_is_what_answers(
@@ -15,11 +18,18 @@ def test_another_engine_embeds_anew_and_is_what_answers(
     platform.write("sea", "bell.md", "# The bell\n\nIt is struck every half hour of the watch.")
     platform.write("sea", "lead.md", "# The lead\n\nTallow brings up sand from the bottom.")
     platform.materialize("sea")
+    [before] = {row["encoder_digest"] for row in platform.rows(EMBEDDINGS, corpus="sea")}
+
     monkeypatch.setenv("LAKELOOM_ENCODING", "torch://")
     platform = Platform(tmp_path, monkeypatch)
+    platform.write("sea", "log.md", "# The log\n\nKnots are counted against the sandglass.")
+    told = [row["failed"] for row in platform.answer("sea", select=UNASKED)["assets"]]
+    assert any("LAKELOOM_ENCODING" in str(each) for each in told), told
+    assert len(platform.rows(EMBEDDINGS, corpus="sea")) == 2
+
     platform.materialize("sea")
-    assert platform.calls.encoded
-    assert platform.calls.parsed == []
+    [after] = {row["encoder_digest"] for row in platform.rows(EMBEDDINGS, corpus="sea")}
+    assert after != before
     assert platform.search("sea", "what comes up from the ground", top=1)[0]["key"] == "lead.md"
     platform.materialize("sea")
     assert platform.calls.none()

@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from resources.encoding import openvino, waves
 from resources.encoding.openvino import OpenVinoBackend, OpenVinoEncoder
+from resources.settings import UsageError
 from tests.checkpoints import (
     CONFIG,
     HIDDEN,
@@ -108,3 +109,15 @@ def test_weights_that_do_not_fit_the_shape_are_refused(folder: Path) -> None:
     write_json(folder / "config.json", CONFIG | {"hidden_size": HIDDEN * 2})
     with pytest.raises(ValueError, match=r"does not fit the config\.json"):
         OpenVinoBackend("f32").load(folder)
+
+
+@pytest.mark.parametrize("url", ["openvino://cuda", "openvino://f32?x=1", "openvino:///bf16"])
+def test_a_wrong_url_names_the_variable_and_what_it_may_be(url: str) -> None:
+    with pytest.raises(UsageError, match=r"LAKELOOM_ENCODING may be openvino://, openvino://bf16"):
+        OpenVinoBackend.of(url)
+
+
+def test_a_url_pins_the_precision(folder: Path) -> None:
+    assert OpenVinoBackend.of("openvino://f32").digest(folder) == OpenVinoBackend("f32").digest(
+        folder
+    )

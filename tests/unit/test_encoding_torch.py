@@ -42,7 +42,7 @@ def test_importing_the_module_imports_no_engine() -> None:
 def test_rows_are_unit_vectors_in_the_order_given_whatever_the_batch(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, texts = TorchBackend("cpu").load(folder), sentences(60)
+    encoder, texts = TorchBackend(gpu=False).load(folder), sentences(60)
     reference = OpenVinoBackend("f32").load(folder).encode(texts)
     monkeypatch.setattr(waves, "WAVE_TEXTS", 7)
     monkeypatch.setattr(encoder, "_batch_tokens", 30)
@@ -72,14 +72,14 @@ def test_too_long_text_is_named_and_never_cut(
 
 
 def test_the_digest_tells_engines_apart_and_devices_not(folder: Path) -> None:
-    digest = TorchBackend("cpu").digest(folder)
-    assert TorchBackend.of("torch://cuda").digest(folder) == digest
+    digest = TorchBackend(gpu=False).digest(folder)
+    assert TorchBackend.of("torch://?gpus=1").digest(folder) == digest
     assert OpenVinoBackend().digest(folder) != digest
-    assert TorchBackend("cpu").load(folder) is TorchBackend("cpu").load(folder)
+    assert TorchBackend(gpu=False).load(folder) is TorchBackend(gpu=False).load(folder)
     tensors = weights()
     tensors["embeddings.word_embeddings.weight"] *= -1
     save_file(tensors, folder / "model.safetensors")
-    assert TorchBackend("cpu").load(folder).digest != digest
+    assert TorchBackend(gpu=False).load(folder).digest != digest
 
 
 def test_missing_tensor_is_named_and_not_made_up(folder: Path) -> None:
@@ -87,22 +87,26 @@ def test_missing_tensor_is_named_and_not_made_up(folder: Path) -> None:
     del tensors["encoder.layer.1.output.dense.bias"]
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(ValueError, match=r"encoder\.layer\.1\.output\.dense\.bias"):
-        TorchBackend("cpu").load(folder)
+        TorchBackend(gpu=False).load(folder)
 
 
 def test_weights_that_do_not_fit_the_shape_are_refused(folder: Path) -> None:
     write_json(folder / "config.json", CONFIG | {"hidden_size": HIDDEN * 2})
     with pytest.raises(ValueError, match=r"do not fit its config\.json"):
-        TorchBackend("cpu").load(folder)
+        TorchBackend(gpu=False).load(folder)
 
 
-def test_an_unknown_device_and_a_missing_gpu_are_named(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
+@pytest.mark.parametrize("url", ["torch://gpu", "torch:///cpu", "torch://cpu?threads=2", "torch:"])
+def test_a_wrong_url_names_the_variable_and_what_it_may_be(url: str) -> None:
+    with pytest.raises(UsageError, match=r"LAKELOOM_ENCODING may be torch://, torch://cpu,"):
+        TorchBackend.of(url)
 
-    with pytest.raises(UsageError, match="torch://gpu names no device"):
-        TorchBackend.of("torch://gpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UsageError, match="needs a GPU"):
-        TorchBackend.of("torch://cuda").load(folder)
+
+def test_progress_that_raises_leaves_no_thread(folder: Path) -> None:
+    def stop(_: int) -> None:
+        raise KeyError("stop")
+
+    before = threading.active_count()
+    with pytest.raises(KeyError):
+        TorchBackend().load(folder).encode(sentences(60), stop)
+    assert threading.active_count() == before

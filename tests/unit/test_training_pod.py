@@ -1,6 +1,9 @@
 """The pod of the engine kubernetes://, rendered by dagster-k8s and validated without a cluster."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,8 @@ from dagster_k8s.pipes import build_pod_body
 from kubernetes.client import ApiClient
 
 from platform_assets.checkpoints.assets import checkpoints
-from platform_assets.embeddings.assets import embeddings
 from platform_assets.language_models.assets import language_models
-from platform_assets.pods import TRAINING_TAGS, encoding_tags, training_tags
+from platform_assets.pods import TRAINING_TAGS, training_tags
 from resources.object_store.folder import FolderObjectStore
 from resources.settings import UsageError
 from resources.training import Resources, TrainingJob
@@ -153,13 +155,22 @@ def test_a_run_asks_for_a_gpu_a_process_unless_it_waits_for_another_machine(
 
 
 @pytest.mark.parametrize(
-    ("encoding", "asked"), [("", False), ("openvino://", False), ("torch://cuda", True)]
+    ("encoding", "asked"), [("openvino://", False), ("torch://", False), ("torch://?gpus=1", True)]
 )
-def test_encoding_asks_for_a_gpu_where_it_needs_one(encoding: str, asked: bool) -> None:
-    config = encoding_tags(encoding).get("dagster-k8s/config", {})
-    resources = config.get("container_config", {}).get("resources", {"limits": {}})
-    assert resources["limits"].get("nvidia.com/gpu") == ("1" if asked else None)
-    assert embeddings.op.pool is None  # of this code location, which encodes on the processor
+def test_embedding_asks_for_a_gpu_and_its_pool_where_it_is_told_to(
+    encoding: str, asked: bool
+) -> None:
+    code = (
+        "import json; from platform_assets.embeddings.assets import embeddings;"
+        "print(json.dumps([embeddings.op.pool, embeddings.op.tags.get('dagster-k8s/config')]))"
+    )
+    env = {**os.environ, "LAKELOOM_ENCODING": encoding}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True
+    )
+    pool, config = json.loads(said.stdout)
+    assert pool == ("gpu" if asked else None)
+    assert ("nvidia.com/gpu" in (config or "")) is asked
 
 
 @pytest.mark.parametrize("asset", [checkpoints, language_models])

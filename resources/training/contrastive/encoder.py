@@ -54,7 +54,9 @@ class TextEncoder(torch.nn.Module):
         """
         ids, mask = _padded(texts, self._padding)
         device = self.backbone.device
-        ids, mask = (each.to(device) for each in (ids, mask))
+        if device.type == "cuda":  # a copy from pageable memory would wait for all before it
+            ids, mask = ids.pin_memory(), mask.pin_memory()
+        ids, mask = (each.to(device, non_blocking=True) for each in (ids, mask))
         hidden = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         if self._pooling == "cls":
             return functional.normalize(hidden[:, 0], dim=-1)
