@@ -27,6 +27,7 @@ from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.tracking import Tracking
 from resources.training import Trainer, TrainingJob, TrainingResult
+from resources.vector_store import Retriever
 from resources.warehouse import Warehouse
 
 CODE_VERSION = "1"
@@ -130,7 +131,7 @@ def promoted_encoder(
     version = tracking.version_of(name, digest) or tracking.register(
         name, checkpoint_store.folder(checkpoint.details["checkpoint"]), {"digest": digest}
     )
-    mine = Champion(name, version, scores(warehouse, evaluations[name]))
+    mine = _version(name, version, warehouse, evaluations[name])
     verdict = judge(mine, _champion(lake, warehouse, tracking, evaluations))
     tracking.rank(name, version, figures(mine.scores, verdict), promote=verdict.promote)
     if verdict.promote:
@@ -148,6 +149,17 @@ def promoted_encoder(
     return materialized(report, record, shown(tracking.links(version)))
 
 
+def _version(
+    encoder: str, version: str, warehouse: Warehouse, evaluations: Sequence[Record]
+) -> Champion:
+    """A version with what was measured of it."""
+    dense, hybrid = (
+        scores(warehouse, evaluations, retriever)
+        for retriever in (Retriever.DENSE, Retriever.HYBRID)
+    )
+    return Champion(encoder, version, dense, hybrid)
+
+
 def _champion(
     lake: ObjectStore,
     warehouse: Warehouse,
@@ -163,7 +175,7 @@ def _champion(
     digest = checkpoint.details["encoder_digest"] if checkpoint else ""
     today = evaluations.get(encoder, ())
     if today and tracking.version_of(encoder, digest) == version:
-        return Champion(encoder, version, scores(warehouse, today))
+        return _version(encoder, version, warehouse, today)
     kept = recorded_champion(lake)
     known = kept is not None and (kept.encoder, kept.version) == holder
     return kept if known else Champion(encoder, version, {})

@@ -7,7 +7,7 @@ Not here: the alias (resources/tracking), who becomes champion (promotion.py).
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from platform_assets.provenance import PREFIX, canonical
 from resources.object_store import ObjectStore
@@ -22,6 +22,8 @@ class Champion:
     encoder: str
     version: str
     scores: Mapping[str, float]
+    """By dense retrieval, which is the encoder's alone."""
+    hybrid: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from platform_assets.checkpoints.champion import Champion
 from platform_assets.evaluation.gate import SIGNIFICANCE
 from platform_assets.evaluation.refresh import qualities
-from platform_assets.evaluation.significance import paired_difference
+from platform_assets.evaluation.significance import PairedTest, paired_difference
 from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger, Record
 from resources.vector_store import Retriever
@@ -34,12 +34,14 @@ def measured(ledger: Ledger, checkpoint: Record, evaluations: Iterable[Record]) 
     return found
 
 
-def scores(warehouse: Warehouse, evaluations: Iterable[Record]) -> dict[str, float]:
-    """nDCG@10 by dense retrieval of every test query that one encoder was measured on."""
+def scores(
+    warehouse: Warehouse, evaluations: Iterable[Record], retriever: Retriever
+) -> dict[str, float]:
+    """nDCG@10 by a retriever of every test query that one encoder was measured on."""
     found: dict[str, float] = {}
     for record in evaluations:
         corpus, encoder = corpus_and_encoder(record.partition)
-        quality = qualities(warehouse, corpus, encoder).get(Retriever.DENSE)
+        quality = qualities(warehouse, corpus, encoder).get(retriever)
         ndcg = quality.ndcg_10 if quality else {}
         found |= {f"{corpus}/{query_id}": score for query_id, score in ndcg.items()}
     return found
@@ -56,6 +58,8 @@ def figures(mine: Mapping[str, float], verdict: Promotion) -> dict[str, str]:
 def judge(mine: Champion, holder: Champion | None) -> Promotion:
     """Compare a version with the champion, on the test queries that both answered.
 
+    It has to be significantly better in dense search, and not significantly worse in hybrid.
+
     Args:
         mine: The version that may become champion.
         holder: The version that is; None if there is none.
@@ -68,11 +72,20 @@ def judge(mine: Champion, holder: Champion | None) -> Promotion:
         return Promotion(
             False, f"no test query was answered both by it and by the champion, {holder.title}"
         )
-    test = paired_difference(mine.scores, holder.scores)
-    figures = (
+    dense = paired_difference(mine.scores, holder.scores)
+    said = _said(dense, holder)
+    if not (dense.low > 0 and dense.p_value < SIGNIFICANCE):
+        return Promotion(False, f"not significantly better: {said}")
+    if mine.hybrid.keys() & holder.hybrid.keys():
+        hybrid = paired_difference(mine.hybrid, holder.hybrid)
+        if hybrid.high < 0 and hybrid.p_value < SIGNIFICANCE:
+            return Promotion(False, f"worse in hybrid search: {_said(hybrid, holder)}")
+        said += f"; in hybrid search {hybrid.mean:+.4f} (p = {hybrid.p_value:.4f})"
+    return Promotion(True, f"better: {said}")
+
+
+def _said(test: PairedTest, holder: Champion) -> str:
+    return (
         f"nDCG@10 {test.mean:+.4f} against {holder.title} on {test.queries} test queries "
         f"(95% interval {test.low:+.4f} to {test.high:+.4f}, p = {test.p_value:.4f})"
     )
-    if test.low > 0 and test.p_value < SIGNIFICANCE:
-        return Promotion(True, f"better: {figures}")
-    return Promotion(False, f"not significantly better: {figures}")

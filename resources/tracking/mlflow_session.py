@@ -6,6 +6,7 @@ Not here: runs (mlflow_runs.py), the registry (mlflow_registry.py).
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.process_lock import alone
+from resources.settings import UsageError
 from resources.tracking import Kind
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "lakeloom"
 """Name of the experiment where `MLFLOW_EXPERIMENT_NAME` gives no other."""
 DATABASE = "sqlite:///"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -57,8 +60,18 @@ def _client(uri: str) -> "MlflowClient":
 
 
 def experiment_name() -> str:
-    """Experiment of this deployment; MLflow's own variable keeps several on a server apart."""
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    """Experiment of this deployment; MLflow's own variable keeps several on a server apart.
+
+    Raises:
+        UsageError: models cannot be called so.
+    """
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"MLFLOW_EXPERIMENT_NAME={name!r} begins the models' names too: use letters, digits, "
+            "'-', '_' and '.' only"
+        )
+    return name
 
 
 def model_name(kind: Kind) -> str:

@@ -47,6 +47,7 @@ class Hit:
 
     point_id: str
     score: float
+    """Higher is better; of hybrid search, comparable within one answer only."""
     text: str
     payload: Mapping[str, str | int | list[str] | None]
 

@@ -35,6 +35,17 @@ def test_a_better_encoder_is_promoted_and_the_figures_say_why() -> None:
     assert "against minilm v1 on 60 test queries" in why
 
 
+def test_what_is_worse_in_hybrid_search_is_not_promoted() -> None:
+    better, worse = shifted(champion(), 0.05, 0.05), shifted(champion(), -0.05, 0.05)
+    holder = Champion("minilm", "1", champion(), hybrid=champion())
+    found = judge(Champion("tuned", "2", better, hybrid=worse), holder)
+    assert not found.promote
+    assert found.why.startswith("worse in hybrid search: nDCG@10 -0.0")
+    equal = judge(Champion("tuned", "2", better, hybrid=champion()), holder)
+    assert equal.promote
+    assert "; in hybrid search +0.0000 (p = 1.0000)" in equal.why
+
+
 def test_noise_is_no_improvement() -> None:
     promote, why = verdict(shifted(champion(), 0.005, 0.2))
     assert not promote

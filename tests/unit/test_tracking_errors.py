@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from resources.secrets import without_secrets
+from resources.settings import UsageError
 from resources.tracking import Outcome, Training
 from resources.tracking.mlflow import MlflowTracking
+from resources.tracking.mlflow_session import experiment_name
 
 
 def test_model_without_digest_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
@@ -44,3 +46,12 @@ def test_stored_reasons_hold_no_secret() -> None:
     assert without_secrets(said, env) == "false: ***, ***, ***, ***, *** and https://***@host/path"
     whole = env["AZURE_STORAGE_CONNECTION_STRING"]
     assert without_secrets(f"bad: {whole}.", env) == "bad: ***."
+
+
+@pytest.mark.parametrize("name", ["/Shared/search", "a:b", "o'clock"])
+def test_an_experiment_that_no_model_can_be_called_after_is_refused_before_a_training(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    with pytest.raises(UsageError, match="MLFLOW_EXPERIMENT_NAME"):
+        experiment_name()
