@@ -184,6 +184,12 @@ def _metrics(state: "State", arguments: argparse.Namespace) -> Answer:
     return metrics(state, host, port, arguments.every, _show)
 
 
+def _upgrade(state: "State", _: argparse.Namespace) -> Answer:
+    from platform_assets.commands.upgrade import upgrade
+
+    return upgrade(state, _show)
+
+
 def _ui(state: "State", arguments: argparse.Namespace) -> Answer:
     from platform_assets.commands.ui import ui
 
@@ -244,12 +250,16 @@ def _parser() -> argparse.ArgumentParser:
     one = command("demo", _demo, "Run the whole graph on the demo corpora or a folder.")
     one.add_argument("--docs", type=_path, metavar="FOLDER", help="your own documents instead")
     command("events", _events, "Receive the webhook by which a bucket tells of uploads.")
-    one = command("metrics", _metrics, "Serve figures to Prometheus, and health to probes.")
-    one.add_argument("--listen", type=_address, default=LISTEN, metavar="HOST:PORT")
-    one.add_argument("--every", type=_positive, default=30, metavar="SECONDS")
+    _for_metrics(command("metrics", _metrics, "Serve figures to Prometheus, health to probes."))
+    command("upgrade", _upgrade, "Take over what an earlier version of Lakeloom wrote.")
     one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.", shared=())
     one.add_argument("--port", type=int, default=3000)
     return parser
+
+
+def _for_metrics(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--listen", type=_address, default=LISTEN, metavar="HOST:PORT")
+    parser.add_argument("--every", type=_positive, default=30, metavar="SECONDS")
 
 
 def _path(text: str) -> Path:

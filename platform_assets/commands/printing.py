@@ -190,6 +190,16 @@ def events(answer: Answer) -> None:
     console.print(f"no longer listening at {answer['listened']}")
 
 
+def upgrade(answer: Answer) -> None:
+    """What was taken over, and whether what is served holds."""
+    console.print(
+        f"{len(answer['tables'])} tables, Dagster's storage and the tracking are up to date"
+    )
+    for corpus, ok in answer["served"].items():
+        said = "[green]every link holds[/green]" if ok else "[red]see `lakeloom trace`[/red]"
+        console.print(f"{escape(corpus)}: {said}")
+
+
 def demo(answer: Answer) -> None:
     """Everything at once, and what to type next."""
     materialize(answer)
@@ -227,6 +237,7 @@ PRINTERS: Mapping[str, Callable[[Answer], None]] = {
     "erase": erase,
     "export": export,
     "push": push,
+    "upgrade": upgrade,
     "demo": demo,
 }
 """Command -> how its answer is shown."""

@@ -16,6 +16,7 @@ from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.process_lock import alone
 from resources.settings import Settings
+from resources.tracking import Tracking
 from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
 
@@ -56,6 +57,11 @@ class State:
     def hub(self) -> ModelHub:
         """Base models, those in the lake first."""
         return KeptModels(registry.connect_hub(self.settings), self.lake, self.checkpoints)
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """Experiment tracking and the model registry."""
+        return registry.connect_tracking(self.settings)
 
     @cached_property
     def ledger(self) -> Ledger:

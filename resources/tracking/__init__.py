@@ -124,6 +124,10 @@ class Tracking(Protocol):
         """
         ...
 
+    def upgrade(self) -> None:
+        """Bring a database of an earlier version to this one's; a server is its operator's."""
+        ...
+
     def links(self, version: str) -> Mapping[str, str]:
         """Where people see a version of an encoder, like `Tracked.links`."""
         ...

@@ -16,7 +16,14 @@ from resources.settings import VARIABLES, redacted
 from resources.tracking import Kind, Outcome, Tracked, Training
 from resources.tracking import mlflow_registry as registry
 from resources.tracking import mlflow_runs as runs
-from resources.tracking.mlflow_session import DATABASE, Session, connected, failures, model_name
+from resources.tracking.mlflow_session import (
+    DATABASE,
+    Session,
+    connected,
+    failures,
+    migrate,
+    model_name,
+)
 
 
 class MlflowTracking:
@@ -32,6 +39,12 @@ class MlflowTracking:
         """
         self._uri = uri
         self._artifact_root = artifact_root
+
+    def upgrade(self) -> None:
+        """Migrate a database file; MLflow refuses one of an earlier version otherwise."""
+        if self._uri.startswith(DATABASE) and Path(self._uri.removeprefix(DATABASE)).exists():
+            with self._clear_errors():
+                migrate(self._uri)
 
     def begin(self, training: Training) -> str:
         """Open a run; returns its id. Runs that killed trainings of this recipe left are closed."""
@@ -132,9 +145,13 @@ class MlflowTracking:
 
     @contextmanager
     def _connected(self) -> Iterator[Session]:
+        with self._clear_errors(), connected(self._uri, self._artifact_root) as session:
+            yield session
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
         try:
-            with connected(self._uri, self._artifact_root) as session:
-                yield session
+            yield
         except failures() as error:
             place = f"{VARIABLES['tracking']}={redacted(self._uri)}"
             message = self._redact(f"{type(error).__name__}: {error}")

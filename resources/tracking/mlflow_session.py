@@ -48,6 +48,21 @@ def connected(uri: str, artifact_root: str | None) -> Iterator["Session"]:
         yield Session(_client(uri), None)
 
 
+def migrate(uri: str) -> None:
+    """Bring a database file to the schema of the MLflow that is installed."""
+    from mlflow.store.db.utils import _upgrade_db
+    from sqlalchemy import create_engine
+
+    database = Path(uri.removeprefix(DATABASE))
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    engine = create_engine(uri)
+    try:
+        with alone(database.with_name(f"{database.name}.lock")):
+            _upgrade_db(engine)
+    finally:
+        engine.dispose()
+
+
 def _client(uri: str) -> "MlflowClient":
     """MLflow's client, without telemetry and without the log lines of its migrations."""
     for name, value in _ENVIRONMENT.items():
