@@ -1,5 +1,6 @@
 """The code location: every asset, check, job, sensor and resource in one `Definitions`."""
 
+import os
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,7 @@ from platform_assets.language_models import assets as language_model_assets
 from platform_assets.language_models import checks as language_model_checks
 from platform_assets.maintenance import assets as maintenance_assets
 from platform_assets.maintenance import checks as maintenance_checks
-from platform_assets.marked_executor import marked_executor
+from platform_assets.marked_executor import STEPS, executor_of
 from platform_assets.queries import assets as query_assets
 from platform_assets.queries import checks as query_checks
 from platform_assets.raw_objects import assets as object_assets
@@ -127,7 +128,7 @@ def build_defs(
         ],
         schedules=[weekly_training_pairs, weekly_training, daily_maintenance],
         resources={**build_resources(), **(resource_overrides or {})},
-        executor=marked_executor,
+        executor=executor_of(os.environ.get(STEPS, "")),
         loggers=loggers,
     )
 

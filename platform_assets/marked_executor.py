@@ -1,5 +1,7 @@
 """The executor of launched runs: Dagster's in-process one, which says who executes, and waits.
 
+Where LAKELOOM_STEPS says so, dagster-k8s's own takes its place, with a container for each step.
+
 Dagster's launcher for one machine cannot tell a run that works from one whose process was killed
 together with the code server, so that run would keep its corpus busy for ever.
 Not here: who ends such runs (abandoned_runs.py), what a run waits for (holds.py).
@@ -15,6 +17,7 @@ from dagster._core.executor.in_process import InProcessExecutor
 
 from platform_assets.abandoned_runs import process_tag
 from platform_assets.holds import let_commands_end
+from resources.settings import UsageError
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
@@ -39,3 +42,22 @@ class MarkedExecutor(InProcessExecutor):
 def marked_executor(_: dg.InitExecutorContext) -> MarkedExecutor:
     """Executes all steps in one process, which the run's tag names."""
     return MarkedExecutor(RetryMode.ENABLED)
+
+
+STEPS = "LAKELOOM_STEPS"
+"""Where the steps of a run execute; settled when the code location is loaded."""
+
+
+def executor_of(told: str) -> dg.ExecutorDefinition:
+    """The executor that `in_process`, the default, or `kubernetes` names.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if told == "kubernetes":
+        from dagster_k8s import k8s_job_executor
+
+        return k8s_job_executor
+    if told not in ("", "in_process"):
+        raise UsageError(f"{STEPS}={told!r} is neither in_process nor kubernetes")
+    return marked_executor

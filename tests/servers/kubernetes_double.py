@@ -136,7 +136,7 @@ def kubernetes_double(folder: Path, environment: Mapping[str, str]) -> Iterator[
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Api", (_Api,), {"cluster": cluster}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_address[1]}"
-    (folder / "kubeconfig").write_text(json.dumps(_kubeconfig(address)))
+    (folder / "kubeconfig").write_text(json.dumps(kubeconfig(address)))
     try:
         yield cluster
     finally:
@@ -146,7 +146,7 @@ def kubernetes_double(folder: Path, environment: Mapping[str, str]) -> Iterator[
         server.server_close()
 
 
-def _kubeconfig(address: str) -> dict[str, Any]:
+def kubeconfig(address: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Config",
