@@ -43,9 +43,9 @@ class _Spy:
 
 class ParserSpy(_Spy):
     def parse(
-        self, documents: Iterable[tuple[str, bytes]]
+        self, documents: Iterable[tuple[str, bytes]], cores: int | None = None
     ) -> Iterator[tuple[str, ParsedDocument | Rejection]]:
-        for key, outcome in self.real.parse(documents):
+        for key, outcome in self.real.parse(documents, cores):
             self.calls.parsed.append(key)
             yield key, outcome
 

@@ -2,13 +2,13 @@
 
     python -m tests.benchmarks.bench_million [--documents 1000000] [--home FOLDER]
 
-Documents are short and made up while they are read, and the encoder is a stub, so that the rest of
-the graph is measured: parsing, chunking, tables, the index and its checks are real. Three processes,
-as a user would start them: cold, one document changed, nothing changed; and the same on a corpus of
-`SMALL` documents, which is what Dagster and the imports cost whatever the size. Each line is a step;
-`peak` is the memory of all processes of the run while it lasted, mapped files included, `own` the
-part that is no file. Exits 1 above `MEMORY_MB`, or where one change costs more than `CHANGE_SECONDS`
-above that of the small corpus.
+Documents are short and made up while they are read, and the encoder is a stub, so that the rest
+of the graph is measured: parsing, chunking, tables, the index and its checks are real. Three
+processes, as a user would start them: cold, one document changed, nothing changed; and the same on
+a corpus of `SMALL` documents, which is what Dagster and imports cost whatever the size. Each line
+is a step; `peak` is the memory of all processes of the run while it lasted, mapped files included,
+`own` the part that is no file. Exits 1 above `MEMORY_MB`, or where one change costs more than
+`CHANGE_SECONDS` above that of the small corpus.
 """
 
 import argparse
@@ -71,7 +71,11 @@ def _memory(pid: int) -> tuple[float, float]:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0.0, 0.0
-    found = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines) if rest.split()}
+    found = {
+        name: rest.split()[0]
+        for name, _, rest in (line.partition(":") for line in lines)
+        if rest.split()
+    }
     return int(found.get("VmRSS", 0)) / 1024, int(found.get("RssAnon", 0)) / 1024
 
 
@@ -87,9 +91,8 @@ def work(kind: str, documents: int, home: Path) -> None:
     store = CheckpointStore(lake, state.settings.cache / "checkpoints", backend)  # type: ignore[arg-type]
     overrides = {"lake": lake, "encoding": backend, "checkpoint_store": store}
     began = time.time()
-    answer = materialize(
-        state, Request([CORPUS], [ENCODER]), lambda line: print(line, file=sys.stderr, flush=True), overrides
-    )
+    request = Request([CORPUS], [ENCODER])
+    answer = materialize(state, request, lambda line: print(line, file=sys.stderr), overrides)
     print(json.dumps({"answer": answer, "steps": _steps(state.settings, watch, began)}))
 
 
@@ -103,7 +106,9 @@ def _steps(settings: Settings, watch: Watch, began: float) -> list[dict[str, obj
                 peak, own = watch.peak(stat.start_time, stat.end_time)
                 seconds = stat.end_time - stat.start_time
                 found.append((stat.start_time, stat.step_key, seconds, peak, own))
-    return [dict(zip(("step", "seconds", "peak", "own"), row[1:], strict=True)) for row in sorted(found)]
+    return [
+        dict(zip(("step", "seconds", "peak", "own"), row[1:], strict=True)) for row in sorted(found)
+    ]
 
 
 def measured(kind: str, documents: int, home: Path) -> tuple[dict[str, Any], Usage]:
@@ -126,8 +131,8 @@ def story(documents: int, home: Path) -> tuple[dict[str, float], list[str]]:
         peak = max(step["peak"] for step in found["steps"])
         commits = sum(row["work"]["commits"] for row in rows)
         print(
-            f"\n{documents:,} documents, {kind}: {usage.seconds:.1f} s, CPU {usage.cpu_seconds:.1f} s, "
-            f"peak {peak:,.0f} MB, {commits} commits",
+            f"\n{documents:,} documents, {kind}: {usage.seconds:.1f} s, "
+            f"CPU {usage.cpu_seconds:.1f} s, peak {peak:,.0f} MB, {commits} commits",
             flush=True,
         )
         if documents != SMALL:
