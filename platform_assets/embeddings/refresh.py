@@ -163,8 +163,9 @@ def _loads(doc_ids: pa.ChunkedArray, tokens: pa.ChunkedArray) -> dict[str, int]:
 
 def _places(doc_ids: pa.ChunkedArray) -> dict[str, tuple[int, int]]:
     counted = pc.value_counts(doc_ids)  # in the order of their first rows
-    ends = np.cumsum(counted.field("counts").to_numpy()).tolist()
-    starts = [0, *ends[:-1]]
+    counts = counted.field("counts").to_numpy()
+    ends = np.cumsum(counts)
+    starts = ends - counts
     return dict(
         zip(counted.field("values").to_pylist(), zip(starts, ends, strict=True), strict=True)
     )
