@@ -38,6 +38,8 @@ class _Spy:
         self.real, self.calls = real, calls
 
     def __getattr__(self, name: str) -> Any:
+        if name == "real":  # of one that is being unpickled
+            raise AttributeError(name)
         return getattr(self.real, name)
 
 

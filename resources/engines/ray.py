@@ -11,9 +11,11 @@ lake and the tables. So the driver's work is the commits, and a machine of the c
 Lakeloom, its variables for the lake, and a catalog that it can reach.
 """
 
+import logging
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from math import ceil
 from typing import Any
 
@@ -55,7 +57,8 @@ class RayEngine(EngineOptions):
 
         Raises:
             UsageError: Ray is not installed.
-            ray.exceptions.RayTaskError: what the task raised, which it also is an instance of.
+            ConnectionError: no cluster answers at the address.
+            Exception: what the task raised.
         """
         described = [pickle.dumps(batch) for batch in batches]
         if not described:
@@ -63,7 +66,9 @@ class RayEngine(EngineOptions):
         require("the engine ray://", "ray", "ray")
         self._join()
         for row in self._stream(task, described).iter_rows():
-            results: list[Result] = _loads(row["results"])
+            fault, results = _loads(row["results"])
+            if fault:
+                raise fault
             yield results
 
     def _join(self) -> None:
@@ -73,24 +78,29 @@ class RayEngine(EngineOptions):
         if ray.is_initialized():
             return
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
         if self.address:
-            ray.init(address=self.address, log_to_driver=False)
+            ray.init(address=self.address, **quiet)
             return
         ray.init(
+            **quiet,
             num_cpus=ceil(self.workers * self.cpus),
             object_store_memory=self.object_store_mb << 20,
             include_dashboard=False,
-            log_to_driver=False,
             _node_ip_address="127.0.0.1",
         )
 
     def _stream(self, task: Task[Batch, Result], described: Sequence[bytes]) -> Any:
         import ray.data
+        from ray import cloudpickle
+        from ray.data import ExecutionResources
 
         context = ray.data.DataContext.get_current()
         context.execution_options.preserve_order = True
-        context.execution_options.resource_limits.object_store_memory = STREAM_SHARE * (
-            self.object_store_mb << 20
+        room = STREAM_SHARE * (self.object_store_mb << 20)
+        context.execution_options.resource_limits = ExecutionResources.for_limits(
+            object_store_memory=room
         )
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -99,7 +109,7 @@ class RayEngine(EngineOptions):
         )
         return rows.map_batches(
             _Worker,
-            fn_constructor_args=(pickle.dumps(task), ceil(self.cpus)),
+            fn_constructor_args=(cloudpickle.dumps(task), ceil(self.cpus)),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(described))),
             num_cpus=self.cpus,
@@ -111,12 +121,30 @@ class _Worker:
     """An actor: a task, loaded once, and batches of it."""
 
     def __init__(self, task: bytes, cores: int) -> None:
-        self._work = _loads(task).open(cores)
+        self._task, self._cores = task, cores
 
     def __call__(self, rows: Mapping[str, Sequence[bytes]]) -> dict[str, Any]:
         """The results of the batches, in the form that Ray Data hands on."""
-        results = [pickle.dumps(list(self._work(_loads(batch)))) for batch in rows["batch"]]
-        return {"results": np.array(results, dtype=object)}
+        answers = [self._answer(_loads(batch)) for batch in rows["batch"]]
+        return {"results": np.array(answers, dtype=object)}
+
+    def _answer(self, batch: Any) -> bytes:
+        """A fault and results, one of them: Ray would wrap what is raised in errors of its own."""
+        from ray import cloudpickle
+
+        try:
+            answer: bytes = cloudpickle.dumps((None, list(self._work(batch))))
+        except Exception as error:  # noqa: BLE001 - it is raised where the results are asked for
+            try:
+                answer = cloudpickle.dumps((error, ()))
+                _loads(answer)
+            except Exception:  # noqa: BLE001 - some errors cannot be sent
+                answer = pickle.dumps((RuntimeError(f"{type(error).__name__}: {error}"), ()))
+        return answer
+
+    @cached_property
+    def _work(self) -> Any:
+        return _loads(self._task).open(self._cores)
 
 
 def _loads(data: bytes) -> Any:
