@@ -95,6 +95,14 @@ $(VENV)/.training: $(VENV)/.dev
 	@DS_BUILD_OPS=0 DS_ACCELERATOR=cpu $(INSTALL) -e '.[deepspeed,ray,spark]'
 	@touch $@
 
+$(VENV)/.ray: $(VENV)/.dev
+	@$(INSTALL) -e '.[ray]'
+	@touch $@
+
+.PHONY: test-ray
+test-ray: $(VENV)/.ray ## Parse, chunk and embed on Ray: as the local engine does, with workers and drivers killed
+	@$(BIN)/python -m pytest -q tests/integration/test_engine_ray.py
+
 .PHONY: test-engines
 test-engines: .venv-engines/.made test-training-engines ## Other engines: on the same tables, and for training
 	@$(BIN)/python -m pytest -q tests/integration/test_engines_duckdb.py tests/integration/test_engines_sail.py
@@ -164,6 +172,14 @@ bench-training: $(VENV)/.dev ## Training and embedding against sentence-transfor
 .PHONY: bench-maintenance
 bench-maintenance: $(VENV)/.dev ## Scans after 200 updates, before and after maintenance
 	@$(BIN)/python -m tests.benchmarks.bench_maintenance
+
+.PHONY: bench-engines
+bench-engines: $(VENV)/.ray ## The local engine and Ray side by side on this machine
+	@$(BIN)/python -m tests.benchmarks.bench_engines $(if $(DOCS),--docs '$(DOCS)')
+
+.PHONY: bench-million
+bench-million: $(VENV)/.dev ## A million small documents through the whole graph, and one change (an hour or more, 8 GB of disk)
+	@$(BIN)/python -m tests.benchmarks.bench_million $(if $(DOCUMENTS),--documents $(DOCUMENTS))
 
 .PHONY: bench-definitions
 bench-definitions: $(VENV)/.dev ## How fast the code location loads, against Dagster

@@ -102,6 +102,7 @@ def build_resources(settings: Settings | None = None) -> dict[str, dg.ResourceDe
         "events": late(registry.connect_events),
         "notifier": late(registry.connect_notifier),
         "parser": late(registry.connect_parser),
+        "engine": late(registry.connect_engine),
         "encoding": late(registry.connect_encoding),
         "checkpoint_store": late(_checkpoint_store),
         "mlflow": mlflow_run(lambda: settings or Settings.from_env()),

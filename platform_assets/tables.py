@@ -90,11 +90,12 @@ class OwnRows:
         """Data version of the scope: digest over the keys and digests of its rows."""
         self._settle()
         pairs = self._rows.select([self.table.key, "digest"])
-        order = [(self.table.key, "ascending"), ("digest", "ascending")]
-        batches = pairs.sort_by(order).to_batches(BATCH)
-        return digest_of_rows(
-            pair for batch in batches for pair in zip(*map(_strings, batch.columns), strict=True)
-        )
+        ordered = pairs.sort_by([(self.table.key, "ascending"), ("digest", "ascending")])
+        digest = hashlib.sha256()
+        for batch in ordered.to_batches(BATCH):  # as `digest_of_rows`, many rows at a time
+            lines = pc.binary_join_element_wise(*batch.columns, "\x1f")
+            digest.update("\x1e".join([*_strings(lines), ""]).encode())
+        return digest.hexdigest()
 
     def snapshot(self) -> str | None:
         """The table's snapshot of which `digest` holds."""
@@ -161,9 +162,17 @@ class OwnRows:
         weights: Mapping[str, int],
         capacity: int,
     ) -> None:
-        """Like the function `carry_out`, for an asset of one table."""
-        batches = waves_of(plan, weights, capacity, self._warehouse.bucket)
-        carry_out(plan.removed, batches, [self], lambda groups: (groups, [compute(groups)]))
+        """Like the function `carry_out`, for an asset of one table that is computed here."""
+        batches = self.waves(plan, weights, capacity)
+        carry_out(plan.removed, ((each, [compute(each)]) for each in batches), [self])
+
+    def waves(
+        self, plan: Plan, weights: Mapping[str, int], capacity: int
+    ) -> Iterable[tuple[str, ...]]:
+        """Waves of a plan's stale groups; one empty wave where groups only have to go."""
+        stale = {group: weights.get(group, 1) for group in plan.stale}
+        found = waves(stale, capacity, self._warehouse.bucket)
+        return found if stale else [()] * bool(plan.removed)
 
     def _complete(self, rows: pa.Table) -> pa.Table:
         columns = {name: rows.column(name) for name in rows.column_names}
@@ -214,31 +223,20 @@ def _strings(column: pa.Array) -> list[str]:
     return values
 
 
-def waves_of(
-    plan: Plan, weights: Mapping[str, int], capacity: int, bucket: Callable[[str], int]
-) -> Iterable[tuple[str, ...]]:
-    """Waves of a plan's stale groups; one empty wave where groups only have to go."""
-    stale = {group: weights.get(group, 1) for group in plan.stale}
-    return waves(stale, capacity, bucket) if stale else [()] * bool(plan.removed)
-
-
 def carry_out(
     removed: Sequence[str],
-    batches: Iterable[Sequence[str]],
+    computed: Iterable[tuple[Sequence[str], Sequence[pa.Table]]],
     tables: Sequence[OwnRows],
-    compute: Callable[[Sequence[str]], tuple[Sequence[str], Sequence[pa.Table]]],
 ) -> None:
-    """Compute groups wave by wave and commit each wave; removed groups go with the first.
+    """Commit waves as they are computed; removed groups go with the first.
 
     Args:
         removed: Groups that are gone upstream.
-        batches: Waves of groups to compute.
+        computed: For each wave, the groups to replace now, and the rows of each of `tables`.
         tables: Where the rows go.
-        compute: For a wave: the groups to replace now, and the rows of each of `tables`.
     """
-    for groups in batches:
-        settled, computed = compute(groups)
-        for table, rows in zip(tables, computed, strict=True):
+    for settled, rows_of_tables in computed:
+        for table, rows in zip(tables, rows_of_tables, strict=True):
             table.replace((*settled, *removed), rows)
         removed = ()
 

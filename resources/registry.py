@@ -17,6 +17,7 @@ from resources.systems import EXPORTS, SYSTEMS
 if TYPE_CHECKING:
     from resources.classifiers import ClassifierTrainer
     from resources.encoding import EncodingBackend
+    from resources.engines import Engine
     from resources.events import BucketEvents, NoticeQueue
     from resources.exports import TableExport
     from resources.model_hub import ModelHub, ModelPublisher
@@ -87,10 +88,17 @@ def connect_publisher(settings: Settings) -> "ModelPublisher":
     return publisher
 
 
-def connect_parser(settings: Settings) -> "DocumentParser":
-    """The document parsers, on the engine for data-parallel work."""
-    parser: DocumentParser = _connect("engine", settings)
-    return parser
+def connect_engine(settings: Settings) -> "Engine":
+    """Where parsing, chunking and embedding are computed."""
+    engine: Engine = _connect("engine", settings)
+    return engine
+
+
+def connect_parser(_: Settings) -> "DocumentParser":
+    """The document parsers."""
+    from resources.parsing.pool import GuardedParser
+
+    return GuardedParser()
 
 
 def connect_events(settings: Settings) -> "BucketEvents":

@@ -139,10 +139,16 @@ def _huggingface(url: str, settings: Settings) -> Any:
     return HuggingFaceHub(url, settings.cache / "hub", PackageHub())
 
 
-def _local_parser(_: str, __: Settings) -> Any:
-    from resources.parsing.pool import GuardedParser
+def _local_engine(_: str, __: Settings) -> Any:
+    from resources.engines.local import LocalEngine
 
-    return GuardedParser()
+    return LocalEngine()
+
+
+def _ray_engine(url: str, _: Settings) -> Any:
+    from resources.engines.ray import RayEngine
+
+    return RayEngine.of(url)
 
 
 def _openvino(url: str, _: Settings) -> Any:
@@ -209,7 +215,7 @@ SYSTEMS: Mapping[str, Mapping[str, Factory]] = {
     },
     "vectors": {"edge": _qdrant_edge, "http": _qdrant_server, "https": _qdrant_server},
     "tracking": dict.fromkeys(("sqlite", "http", "https"), _mlflow),
-    "engine": {"local": _local_parser},
+    "engine": {"local": _local_engine, "ray": _ray_engine},
     "encoding": {"openvino": _openvino, "torch": _torch},
     "trainer": {
         "accelerate": _accelerate,

@@ -38,14 +38,16 @@ class _Spy:
         self.real, self.calls = real, calls
 
     def __getattr__(self, name: str) -> Any:
+        if name == "real":  # of one that is being unpickled
+            raise AttributeError(name)
         return getattr(self.real, name)
 
 
 class ParserSpy(_Spy):
     def parse(
-        self, documents: Iterable[tuple[str, bytes]]
+        self, documents: Iterable[tuple[str, bytes]], cores: int | None = None
     ) -> Iterator[tuple[str, ParsedDocument | Rejection]]:
-        for key, outcome in self.real.parse(documents):
+        for key, outcome in self.real.parse(documents, cores):
             self.calls.parsed.append(key)
             yield key, outcome
 

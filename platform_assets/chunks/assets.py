@@ -17,6 +17,7 @@ from platform_assets.provenance import Ledger
 from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.results import OWNERS, lineage, materialized, table_metadata
 from resources.encoding import Tokenizer
+from resources.engines import Engine
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.warehouse import STAGED, Warehouse
@@ -52,6 +53,7 @@ def chunks(
     lake: dg.ResourceParam[ObjectStore],
     warehouse: dg.ResourceParam[Warehouse],
     hub: dg.ResourceParam[ModelHub],
+    engine: dg.ResourceParam[Engine],
 ) -> dg.MaterializeResult[None]:
     """Chunk sets bounded in the encoders' own tokens, with headings kept and stable ids."""
     corpus = context.partition_key
@@ -60,7 +62,8 @@ def chunks(
     chunking = ChunkingConfig.from_env()
     known = tokenizers(hub)
     branch = f"{STAGED}{corpus}-{context.run.run_id[:8]}-{context.retry_number}"
-    own = refresh(corpus, warehouse, known, chunking, CODE_VERSION, upstream.snapshot, branch)
+    pins = (CODE_VERSION, upstream.snapshot, branch)
+    own = refresh(corpus, warehouse, known, chunking, engine, *pins)
     limit, documents = token_limit(known), upstream.snapshot
     staged = own.staged()
     if staged and (found := faults(warehouse, corpus, limit, staged, documents)):

@@ -12,6 +12,7 @@ from platform_assets.provenance import Ledger, canonical, sha256_text
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
+from resources.engines import Engine
 from resources.object_store import ObjectStore
 from resources.parsing import DocumentParser
 from resources.warehouse import Warehouse
@@ -34,6 +35,7 @@ def documents(
     lake: dg.ResourceParam[ObjectStore],
     warehouse: dg.ResourceParam[Warehouse],
     parser: dg.ResourceParam[DocumentParser],
+    engine: dg.ResourceParam[Engine],
 ) -> dg.MaterializeResult[None]:
     """Parsed documents: elements with type, text, page and heading path.
 
@@ -43,7 +45,7 @@ def documents(
     ledger = Ledger(lake)
     upstream = ledger.require("raw_objects", corpus)
     progress = progress_log(context, "documents parsed")
-    done = refresh(corpus, lake, warehouse, parser, CODE_VERSION, progress)
+    done = refresh(corpus, lake, warehouse, parser, engine, CODE_VERSION, progress)
     accepted, rejected = done.accepted.digest(), done.rejected.digest()
     latest = ledger.latest("documents", corpus)
     if latest and latest.details["rejected"] == rejected:  # other corpora's commits are not ours

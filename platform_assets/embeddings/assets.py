@@ -1,6 +1,7 @@
 """The asset `embeddings`."""
 
 import time
+from functools import partial
 
 import dagster as dg
 
@@ -9,6 +10,7 @@ from platform_assets.checkpoints.assets import checkpoints
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.assets import chunks
 from platform_assets.chunks.table import CHUNKS
+from platform_assets.embeddings.encoding import Encode
 from platform_assets.embeddings.refresh import refresh
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.embeddings.vectors import CODE_VERSION
@@ -23,6 +25,7 @@ from platform_assets.results import (
     progress_log,
     table_metadata,
 )
+from resources.engines import Engine
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -44,6 +47,7 @@ def embeddings(
     lake: dg.ResourceParam[ObjectStore],
     warehouse: dg.ResourceParam[Warehouse],
     checkpoint_store: dg.ResourceParam[CheckpointStore],
+    engine: dg.ResourceParam[Engine],
 ) -> dg.MaterializeResult[None]:
     """One vector a chunk; a text already embedded by that encoder is never embedded again."""
     corpus, encoder = corpus_and_encoder(context.partition_key)
@@ -51,15 +55,14 @@ def embeddings(
     upstream = [ledger.require("chunks", corpus), ledger.require("checkpoints", encoder)]
     checkpoint = upstream[1]
     started = time.monotonic()
+    encoder_of = partial(checkpoint_store.load_same, checkpoint)
     own = refresh(
-        corpus,
+        Encode(corpus, warehouse, upstream[0].snapshot, encoder_of),
         encoder,
         checkpoint.details["encoder_digest"],
-        warehouse,
-        lambda: checkpoint_store.load_same(checkpoint),
+        engine,
         progress_log(context, "texts embedded"),
         CODE_VERSION,
-        upstream[0].snapshot,
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
     found = lineage(EMBEDDINGS, {"chunks": CHUNKS}, {"vector": ("chunks", "text")})

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.refresh import losses
@@ -23,6 +25,7 @@ from platform_assets.evaluation.projection import document_group, projection
 from platform_assets.evaluation.refresh import BASELINE, Quality, qualities
 from platform_assets.evaluation.significance import confidence_interval
 from platform_assets.provenance import Ledger
+from platform_assets.sampling import of_one_bucket
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 Series = Mapping[str, Sequence[tuple[datetime, int]]]
 
+MOST_MAPPED = 3_000
+"""Documents whose chunks the map of embeddings shows."""
 MOST_POINTS = 500
 """Materialisations that the growth plot looks back on."""
 
@@ -106,13 +111,14 @@ def _quality_figures(
 
 def _embedding_map(corpus: str, encoder: str, warehouse: Warehouse) -> "Figure":
     scope = {"corpus": corpus}
-    chunks = warehouse.scan(CHUNKS, scope, ["chunk_id", "key"])
-    groups = {
-        chunk_id: document_group(key)
-        for chunk_id, key in zip(*(column.to_pylist() for column in chunks.columns), strict=True)
-    }
-    rows = warehouse.scan(EMBEDDINGS, scope | {"encoder": encoder}, ["chunk_id", "vector"])
+    chunks = warehouse.scan(CHUNKS, scope, ["chunk_id", "key", "doc_id"])
+    shown = of_one_bucket(warehouse, chunks.column("doc_id"), MOST_MAPPED)
+    of_shown = chunks.filter(pc.is_in(chunks.column("doc_id"), pa.array(shown, pa.string())))
+    pairs = zip(*(of_shown.column(name).to_pylist() for name in ("chunk_id", "key")), strict=True)
+    groups = {chunk_id: document_group(key) for chunk_id, key in pairs}
+    rows = warehouse.scan(EMBEDDINGS, scope | {"encoder": encoder}, ["chunk_id", "vector"], shown)
     rows = rows.sort_by("chunk_id")
     ids = rows.column("chunk_id").to_pylist()
-    vectors = np.stack(rows.column("vector").to_pylist()) if ids else np.empty((0, 0))
-    return projection(corpus, encoder, vectors, [groups.get(name, "") for name in ids])
+    vectors = np.stack(rows.column("vector").to_numpy()) if ids else np.empty((0, 0))
+    of_rows = [groups.get(name, "") for name in ids]
+    return projection(corpus, encoder, vectors, of_rows, chunks.num_rows)

@@ -66,7 +66,11 @@ def principal_plane(
 
 
 def projection(
-    corpus: str, encoder: str, vectors: NDArray[np.floating], groups: Sequence[str]
+    corpus: str,
+    encoder: str,
+    vectors: NDArray[np.floating],
+    groups: Sequence[str],
+    total: int | None = None,
 ) -> Figure:
     """Map of the embeddings on their first two principal components, coloured by group.
 
@@ -75,15 +79,17 @@ def projection(
         encoder: Name of the encoder.
         vectors: One embedding a chunk, shape (n, dimensions).
         groups: Group of each chunk's document, see `document_group`.
+        total: Chunks of the corpus, where these are not all of them.
     """
     title = f"Embeddings of {shorten(corpus)}"
     if not len(vectors):
         return nothing(title, "The corpus has no embeddings")
     figure, (axes,) = canvas(title)
     sample = _sample(len(vectors))
-    shown = f"{len(sample):,} of " if len(sample) < len(vectors) else ""
+    total = max(total or 0, len(vectors))
+    shown = f"{len(sample):,} of " if len(sample) < total else ""
     points, share = principal_plane(vectors[sample])
-    shown += counted(len(vectors), "chunk")
+    shown += counted(total, "chunk")
     subtitle(axes, f"{shorten(encoder)}, {shown}, coloured by first folder or file type")
     _draw_groups(axes, points, np.asarray(groups, dtype=object)[sample])
     axes.set_xlabel(f"First principal component ({share[0]:.0%} of the variance)")

@@ -23,6 +23,9 @@ DEPTH = 100
 """Chunks retrieved for each query."""
 BASELINE = "bm25"
 """Retriever name of the BM25 baseline, which is measured outside the vector database."""
+MOST_IN_MEMORY = 50_000
+"""Chunks up to which it is; above, the index's own sparse vectors are the baseline: a minute and
+gigabytes for each change of a million chunks are too much for one figure."""
 MEASURED = (Retriever.DENSE, Retriever.HYBRID)
 RETRIEVERS = 1 + len(MEASURED)
 
@@ -119,15 +122,7 @@ def _rankings(
     queries: Sequence[Query],
 ) -> list[tuple[str, Ranking]]:
     texts = [query.text for query in queries]
-    columns = ["chunk_id", "key", "text", "heading_path"]
-    chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns).to_pylist()
-    keys = {row["chunk_id"]: row["key"] for row in chunks}
-    searched = ["\n".join([*row["heading_path"], row["text"]]) for row in chunks]
-    baseline = Bm25Index(list(keys), searched).search(texts, DEPTH)
     vectors = encoder().encode(texts).tolist()
-
-    def of_baseline(position: int) -> list[tuple[str, float]]:
-        return [(keys[chunk_id], score) for chunk_id, score in baseline[position]]
 
     def of_index(retriever: Retriever) -> Ranking:
         def ranking(position: int) -> list[tuple[str, float]]:
@@ -136,7 +131,22 @@ def _rankings(
 
         return ranking
 
-    return [(BASELINE, of_baseline), *((str(each), of_index(each)) for each in MEASURED)]
+    few = warehouse.scan(CHUNKS, {"corpus": corpus}, ["chunk_id"]).num_rows <= MOST_IN_MEMORY
+    baseline = _in_memory(corpus, warehouse, texts) if few else of_index(Retriever.BM25)
+    return [(BASELINE, baseline), *((str(each), of_index(each)) for each in MEASURED)]
+
+
+def _in_memory(corpus: str, warehouse: Warehouse, texts: Sequence[str]) -> Ranking:
+    columns = ["chunk_id", "key", "text", "heading_path"]
+    chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns).to_pylist()
+    keys = {row["chunk_id"]: row["key"] for row in chunks}
+    searched = ["\n".join([*row["heading_path"], row["text"]]) for row in chunks]
+    found = Bm25Index(list(keys), searched).search(texts, DEPTH)
+
+    def ranking(position: int) -> list[tuple[str, float]]:
+        return [(keys[chunk_id], score) for chunk_id, score in found[position]]
+
+    return ranking
 
 
 def _measure(query: Query, retriever: str, position: int, ranking: Ranking) -> dict[str, object]:

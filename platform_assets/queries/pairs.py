@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.vectors import CODE_VERSION, StoredVectors, encode_missing
@@ -17,6 +18,7 @@ from platform_assets.queries.refresh import read_queries
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.raw_objects.table import document_id
 from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
+from platform_assets.sampling import of_one_bucket
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder, Vectors
 from resources.object_store import ObjectStore
@@ -24,6 +26,8 @@ from resources.warehouse import Warehouse
 
 CANDIDATES = 10
 """Chunks that BM25 offers for each query."""
+MOST_MINED = 20_000
+"""Documents among which negatives are looked for, beside the judged ones."""
 POSITIVES = 4
 """Chunks of a judged document that may be the positive: BM25's best, then the first ones."""
 
@@ -42,11 +46,7 @@ def refresh(
     """
     own = OwnRows(warehouse, TRAINING_PAIRS, {"corpus": corpus})
     queries = read_queries(warehouse, corpus, "train")
-    columns = ["chunk_id", "key", "text", "text_digest", "position"]
-    chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns).to_pylist()
-    tests = hidden(warehouse, corpus)
-    seen = {row["text_digest"] for row in chunks if row["key"] in tests}
-    chunks = [row for row in chunks if row["text_digest"] not in seen]
+    tests, chunks = _seen_chunks(warehouse, corpus, queries)
     rows: dict[str, dict[str, object]] = {}
     if queries and chunks:
         lexical, offered = _offered(queries, chunks)
@@ -79,11 +79,35 @@ def refresh(
     return own
 
 
+def _seen_chunks(
+    warehouse: Warehouse, corpus: str, queries: Sequence[Query]
+) -> tuple[frozenset[str], list[dict[str, Any]]]:
+    """Keys of the documents that training must not see, and the chunks that it may mine.
+
+    Of a large corpus those are the chunks of the judged documents and of a sample.
+    """
+    scope = {"corpus": corpus}
+    index = warehouse.scan(CHUNKS, scope, ["doc_id", "key", "text_digest"])
+    keys = index.column("key")
+    tests = held_out(_all_queries(warehouse, corpus), keys.unique().to_pylist())
+    of_tests = index.filter(pc.is_in(keys, pa.array(sorted(tests), pa.string())))
+    judged = pa.array({key for query in queries for key in query.judgements}, pa.string())
+    own = index.filter(pc.is_in(keys, judged)).column("doc_id").to_pylist()
+    chosen = {*own, *of_one_bucket(warehouse, index.column("doc_id"), MOST_MINED)}
+    columns = ["chunk_id", "key", "text", "text_digest", "position"]
+    found = warehouse.scan(CHUNKS, scope, columns, sorted(chosen))
+    hidden = pc.is_in(found.column("text_digest"), of_tests.column("text_digest").combine_chunks())
+    return tests, found.filter(pc.invert(hidden)).to_pylist()
+
+
 def hidden(warehouse: Warehouse, corpus: str) -> frozenset[str]:
     """Keys of the documents of a corpus that training must not see."""
-    queries = [q for split in ("train", "test") for q in read_queries(warehouse, corpus, split)]
-    keys = warehouse.scan(CHUNKS, {"corpus": corpus}, ["key"]).column("key").to_pylist()
-    return held_out(queries, set(keys))
+    keys = warehouse.scan(CHUNKS, {"corpus": corpus}, ["key"]).column("key")
+    return held_out(_all_queries(warehouse, corpus), keys.unique().to_pylist())
+
+
+def _all_queries(warehouse: Warehouse, corpus: str) -> list[Query]:
+    return [q for split in ("train", "test") for q in read_queries(warehouse, corpus, split)]
 
 
 def shows_erased(lake: ObjectStore, warehouse: Warehouse, corpus: str) -> bool:
@@ -98,8 +122,9 @@ def shows_erased(lake: ObjectStore, warehouse: Warehouse, corpus: str) -> bool:
 
 def leaks(warehouse: Warehouse, corpus: str) -> int:
     """Stored training pairs that show a hidden document."""
-    tests = hidden(warehouse, corpus)
-    return sum(bool(keys & tests) for keys in _shown(warehouse, corpus))
+    shown = list(_shown(warehouse, corpus))
+    tests = held_out(_all_queries(warehouse, corpus), set().union(*shown))
+    return sum(bool(keys & tests) for keys in shown)
 
 
 def _shown(warehouse: Warehouse, corpus: str) -> Iterator[set[str]]:

@@ -17,13 +17,16 @@ from platform_assets.queries.derive import (
 )
 from platform_assets.queries.table import QUERIES
 from platform_assets.queries.uploaded import is_evaluation_file, uploaded_queries
-from platform_assets.raw_objects.table import RAW_OBJECTS
+from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import diff, fingerprints
+from platform_assets.sampling import of_one_bucket
 from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectStore
 from resources.parsing import Element, ParsedDocument
 from resources.warehouse import Warehouse
 
+MOST_ASKED = 20_000
+"""Documents of which queries are made; hundreds of queries need no more."""
 OPENING = 8
 """Elements of a document in which its first words are looked for."""
 
@@ -33,11 +36,11 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRo
     scope = {"corpus": corpus}
     keys = warehouse.scan(RAW_OBJECTS, scope, ["key"]).column("key").to_pylist()
     files = {key: lake.get(f"{corpus}/{key}") for key in keys if is_evaluation_file(key)}
-    columns = warehouse.scan(DOCUMENTS, scope, ["key", "sha256"])
-    documents = {row["key"]: row["sha256"] for row in columns.to_pylist()}
-    found = _uploaded(files, list(documents)) if files else QuerySet(())
+    documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "key", "sha256"])
+    found = _uploaded(files, documents.column("key").to_pylist()) if files else QuerySet(())
     if not found.queries:
-        found = replace(found, queries=_derived(corpus, warehouse, documents))
+        asked = of_one_bucket(warehouse, documents.column("doc_id"), MOST_ASKED)
+        found = replace(found, queries=_derived(corpus, warehouse, documents, asked))
     rows = {query.query_id: _row(query) for query in found.queries}
     own = OwnRows(warehouse, QUERIES, scope)
 
@@ -84,7 +87,9 @@ def _uploaded(files: Mapping[str, bytes], documents: Sequence[str]) -> QuerySet:
     return replace(found, queries=queries, fault=why)
 
 
-def _derived(corpus: str, warehouse: Warehouse, documents: Mapping[str, str]) -> tuple[Query, ...]:
+def _derived(
+    corpus: str, warehouse: Warehouse, documents: pa.Table, asked: Sequence[str]
+) -> tuple[Query, ...]:
     """Queries from titles and headings, else from sentences, else from first words.
 
     Copies of a document are asked for as one, each of them relevant.
@@ -92,15 +97,22 @@ def _derived(corpus: str, warehouse: Warehouse, documents: Mapping[str, str]) ->
     Args:
         corpus: The corpus.
         warehouse: Its documents.
-        documents: Key -> digest of the bytes.
+        documents: Columns `doc_id`, `key` and `sha256`, the digest of the bytes, of all of them.
+        asked: Ids of those that are asked for.
     """
+    chosen = documents.filter(pc.is_in(documents.column("doc_id"), pa.array(asked, pa.string())))
+    alike = pc.is_in(documents.column("sha256"), chosen.column("sha256").combine_chunks())
+    names = ("key", "sha256")
+    pairs = zip(*(documents.filter(alike).column(name).to_pylist() for name in names), strict=True)
     copies: dict[str, list[str]] = {}
-    for key in sorted(documents, key=lambda key: (split_of(key) != "test", key)):
-        copies.setdefault(documents[key], []).append(key)
+    for key, sha256 in sorted(pairs, key=lambda pair: (split_of(pair[0]) != "test", pair[0])):
+        copies.setdefault(sha256, []).append(key)
     originals = {keys[0]: keys for keys in copies.values()}
+    ids = {key: document_id(corpus, key) for key in originals}
 
     def read(element_type: str | None) -> Iterator[tuple[str, ParsedDocument]]:
-        found = _documents(warehouse, corpus, element_type)
+        groups = sorted(ids.values()) if len(ids) < documents.num_rows else None
+        found = _documents(warehouse, corpus, element_type, groups)
         return (item for item in found if item[0] in originals)
 
     found = derived_queries(read("title"))
@@ -128,11 +140,14 @@ def _row(query: Query) -> dict[str, object]:
 
 
 def _documents(
-    warehouse: Warehouse, corpus: str, element_type: str | None
+    warehouse: Warehouse, corpus: str, element_type: str | None, groups: Sequence[str] | None
 ) -> Iterator[tuple[str, ParsedDocument]]:
-    """Every document with its elements of one type, or with its first ones; no others are built."""
-    columns = ["key", "title", "media_type", "elements"]
-    for batch in warehouse.batches(DOCUMENTS, {"corpus": corpus}, columns):
+    """Documents with their elements of one type, or with the first ones; no others are built."""
+    scope, columns = {"corpus": corpus}, ["key", "title", "media_type", "elements"]
+    batches = warehouse.batches(DOCUMENTS, scope, columns)
+    if groups is not None:
+        batches = iter(warehouse.scan(DOCUMENTS, scope, columns, groups).to_batches(1_000))
+    for batch in batches:
         elements = batch.column("elements")
         if element_type is None:
             elements = pc.list_slice(elements, 0, OPENING)

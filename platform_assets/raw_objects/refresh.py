@@ -14,7 +14,7 @@ from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectInfo, ObjectStore
 from resources.warehouse import Warehouse
 
-WAVE = 5_000
+WAVE = 20_000
 """Objects in one commit."""
 READERS = 8
 """Objects read at a time for their digest."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -93,11 +92,9 @@ def refresh(
     """
     scope = {"corpus": source.corpus}
     rows = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"], snapshot=source.chunks)
-    chunks = rows.to_pylist()
-    wanted = {
-        row["chunk_id"]: source.fingerprint(row["digest"])
-        for row in sorted(chunks, key=itemgetter("chunk_id"))
-    }
+    rows = rows.sort_by("chunk_id")
+    ids, doc_ids, digests = (column.to_pylist() for column in rows.columns)
+    wanted = dict(zip(ids, map(source.fingerprint, digests), strict=True))
     digest = digest_of_rows(wanted.items())
     name = collection_name(source, digest)
     report = Report(rows=len(wanted))
@@ -111,9 +108,10 @@ def refresh(
             report.removed = report.work.deleted = len(plan.removed)
             builder.delete(plan.removed)
             stale = set(plan.stale)
-            weights = Counter(row["doc_id"] for row in chunks if row["chunk_id"] in stale)
-            for doc_ids in waves(weights, WAVE_POINTS, warehouse.bucket):
-                points = list(_points(source, warehouse, doc_ids, stale))
+            homes = zip(ids, doc_ids, strict=True)
+            weights = Counter(doc_id for chunk_id, doc_id in homes if chunk_id in stale)
+            for wave in waves(weights, WAVE_POINTS, warehouse.bucket):
+                points = list(_points(source, warehouse, wave, stale))
                 builder.upsert(points)
                 report.work.upserted += len(points)
                 progress(report.work.upserted, len(stale))

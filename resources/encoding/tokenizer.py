@@ -23,6 +23,15 @@ class FastTokenizer:
         self._definition = checkpoint.tokenizer
         self._max_tokens = checkpoint.max_tokens
 
+    def __getstate__(self) -> dict[str, object]:
+        """With the definition itself, which another machine has not."""
+        return {
+            "_definition": self._definition,
+            "_max_tokens": self._max_tokens,
+            "digest": self.digest,
+            "_splitter": self._splitter,
+        }
+
     @property
     def max_tokens(self) -> int:
         """Most tokens one text may have, special tokens included."""

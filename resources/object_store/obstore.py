@@ -42,6 +42,10 @@ class ObstoreObjectStore:
         self._url = url
         self._client = open_client(url)
 
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Pickled as its URL: whoever reads it connects with variables of its own."""
+        return type(self), (self._url,)
+
     def objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with `prefix`, streamed; a page that fails is asked for anew.
 

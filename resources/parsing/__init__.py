@@ -87,7 +87,10 @@ class DocumentParser(Protocol):
         ...
 
     def parse(
-        self, documents: Iterable[tuple[str, bytes]]
+        self, documents: Iterable[tuple[str, bytes]], cores: int | None = None
     ) -> Iterator[tuple[str, ParsedDocument | Rejection]]:
-        """Parse `(key, bytes)` pairs on all cores; results come as they finish, one a key."""
+        """Parse `(key, bytes)` pairs on so many cores; results come as they finish, one a key.
+
+        `cores` is all that there are by default.
+        """
         ...

@@ -36,7 +36,7 @@ class GuardedParser:
 
     limits: Limits = field(default_factory=Limits)
     workers: int | None = None
-    """Most worker processes at a time; one a core by default, and never more than documents."""
+    """Most worker processes at a time, where `parse` is not told; one a core by default."""
     parser: str = "resources.parsing.router:FormatParser"
     """`module:attribute`: a worker imports it and calls it with nothing to get its `Parser`."""
 
@@ -55,17 +55,20 @@ class GuardedParser:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def parse(self, documents: Iterable[tuple[str, bytes]]) -> Generator[_Outcome, None, None]:
-        """Parse `(key, bytes)` pairs on all cores; results come as they finish, one a key.
+    def parse(
+        self, documents: Iterable[tuple[str, bytes]], cores: int | None = None
+    ) -> Generator[_Outcome, None, None]:
+        """Parse `(key, bytes)` pairs; results come as they finish, one a key.
 
-        One document a worker and the next one are in memory. Closing the iterator ends the workers.
+        A worker process a core, but never more than documents; one document a worker and the next
+        one are in memory. Closing the iterator ends the workers.
 
         Raises:
             RuntimeError: a worker could not even start, which is no document's fault.
         """
         requests = (wire.Request(key, data) for key, data in documents)
         with tempfile.TemporaryDirectory(prefix="lakeloom-parsing-") as folder:
-            crew = _Crew(self, folder)
+            crew = _Crew(self, folder, cores)
             try:
                 yield from crew.run(requests)
             finally:
@@ -75,10 +78,10 @@ class GuardedParser:
 class _Crew:
     """The workers of one call of `parse`, started as documents come."""
 
-    def __init__(self, settings: GuardedParser, folder: str) -> None:
+    def __init__(self, settings: GuardedParser, folder: str, cores: int | None) -> None:
         self._settings = settings
         self._folder = folder
-        self._size = settings.workers or len(os.sched_getaffinity(0))
+        self._size = cores or settings.workers or len(os.sched_getaffinity(0))
         self._workers: list[WorkerProcess] = []
 
     def run(self, requests: Iterator[wire.Request]) -> Iterator[_Outcome]:

@@ -3,10 +3,11 @@
 Here: tables, scans and atomic replacement of groups of rows. Not here: what the tables mean.
 """
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -48,6 +49,11 @@ class IcebergWarehouse:
     def __init__(self, catalog: "Catalog", locks: Path | None = None) -> None:
         self._catalog = catalog
         self._locks = locks
+
+    def __reduce__(self) -> tuple[Callable[..., "IcebergWarehouse"], tuple[object, ...]]:
+        """Pickled as what opens its catalog, the database's password included."""
+        catalog = self._catalog
+        return _reopened, (type(catalog), catalog.name, catalog.properties, self._locks)
 
     def snapshot(self, table: TableSpec, branch: str | None = None) -> str | None:
         """Id of the current snapshot of the table, or of a branch of it."""
@@ -256,6 +262,18 @@ class IcebergWarehouse:
             selected_fields=tuple(columns or ("*",)),
             snapshot_id=int(snapshot) if snapshot else None,
         )
+
+
+@lru_cache(maxsize=1)
+def _catalog_of(kind: type["Catalog"], name: str, properties: str) -> "Catalog":
+    return kind(name, **json.loads(properties))
+
+
+def _reopened(
+    kind: type["Catalog"], name: str, properties: Mapping[str, str], locks: Path | None
+) -> IcebergWarehouse:
+    """What was pickled; a process opens a catalog once."""
+    return IcebergWarehouse(_catalog_of(kind, name, json.dumps(properties)), locks)
 
 
 def _head(iceberg: "Table", branch: str) -> str | None:

@@ -25,6 +25,7 @@ from platform_assets.chunks.chunking import ChunkingConfig
 from platform_assets.chunks.refresh import refresh as refresh_chunks
 from platform_assets.commands.state import State
 from platform_assets.documents.refresh import refresh as refresh_documents
+from platform_assets.embeddings.encoding import Encode
 from platform_assets.embeddings.refresh import refresh as refresh_embeddings
 from platform_assets.raw_objects.refresh import refresh as refresh_objects
 from platform_assets.reconcile import unwatched
@@ -120,11 +121,12 @@ class Pipeline:
         refresh_objects(CORPUS, lake, self.state.warehouse, VERSION)
         with self.watch.measure(stage := Stage("parse", "documents")):
             parser = registry.connect_parser(self.state.settings)
-            stage.count = refresh_documents(CORPUS, lake, warehouse, parser, VERSION).parsed
+            engine = registry.connect_engine(self.state.settings)
+            stage.count = refresh_documents(CORPUS, lake, warehouse, parser, engine, VERSION).parsed
         with self.watch.measure(stage := Stage("chunk", "chunks")):
             config, known = ChunkingConfig.from_env(), tokenizers(self._hub)
             stage.count = refresh_chunks(
-                CORPUS, warehouse, known, config, VERSION, None
+                CORPUS, warehouse, known, config, engine, VERSION, None
             ).report.rows
         self.encoder.encode(["loaded before the clock starts"])
         with self.watch.measure(stage := Stage("embed", "chunks")):
@@ -135,8 +137,9 @@ class Pipeline:
 
     def _embed(self) -> int:
         encoder = self.encoder
-        made_by = ("minilm", encoder.digest, self._warehouse, lambda: encoder)
-        own = refresh_embeddings(CORPUS, *made_by, unwatched, VERSION, None)
+        engine = registry.connect_engine(self.state.settings)
+        task = Encode(CORPUS, self._warehouse, None, lambda: encoder)
+        own = refresh_embeddings(task, "minilm", encoder.digest, engine, unwatched, VERSION)
         return own.report.work.embedded
 
     def _index(self) -> int:

@@ -53,7 +53,7 @@ STOPS = {
     "between documents and rejected": Stop(
         "documents", "platform_assets.tables:OwnRows.replace", 4
     ),
-    "while encoding": Stop("embeddings", "platform_assets.embeddings.refresh:encode_missing", 3),
+    "while encoding": Stop("embeddings", "platform_assets.embeddings.encoding:encode_missing", 3),
     "in a commit": Stop("embeddings", "pyiceberg.catalog.sql:SqlCatalog.commit_table", 2),
     "while upserting": Stop(
         "vector_index", "resources.vector_store.qdrant_edge_build:EdgeBuilder.upsert", 3

@@ -1,0 +1,39 @@
+"""Samples of documents: all of a small corpus, one bucket's of a large one, and stable."""
+
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from platform_assets.sampling import of_one_bucket
+
+IDS = [sha256(str(number).encode()).hexdigest()[:32] for number in range(5_000)]
+
+
+class Buckets:
+    """What of a warehouse a sample asks for."""
+
+    def bucket(self, group: str) -> int:
+        return int(group[-1], 16)
+
+
+def sample(ids: list[str], most: int) -> list[str]:
+    warehouse: Any = Buckets()
+    return of_one_bucket(warehouse, pa.chunked_array([ids + ids[:7]], pa.string()), most)
+
+
+def test_a_small_corpus_is_taken_whole() -> None:
+    assert sorted(sample(IDS[:20], 20)) == sorted(IDS[:20])
+    assert sample([], 20) == []
+
+
+def test_of_a_large_one_as_many_as_asked_all_of_one_bucket() -> None:
+    found = sample(IDS, 50)
+    assert len(set(found)) == 50
+    assert {doc_id[-1] for doc_id in found} == {"0"}
+
+
+@pytest.mark.parametrize("change", [IDS[1:], [*IDS, "0" * 32]], ids=["one less", "one more"])
+def test_one_document_changes_one_of_the_sample(change: list[str]) -> None:
+    assert len({*sample(IDS, 50)} ^ {*sample(change, 50)}) <= 2
