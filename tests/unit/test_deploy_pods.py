@@ -58,7 +58,7 @@ def job_of(instance: dg.DagsterInstance, asset: dg.AssetsDefinition) -> dict[str
     return rendered
 
 
-@pytest.mark.parametrize("name", ASSETS)
+@pytest.mark.parametrize("name", sorted(ASSETS))
 def test_pod_of(jobs: dict[str, Any], name: str) -> None:
     job = jobs[name]
     kubernetes_validate.validate(job, "1.33", strict=True)
@@ -80,7 +80,7 @@ def test_pod_of(jobs: dict[str, Any], name: str) -> None:
     assert {each["name"] for each in pod["volumes"]} == set(places)
 
 
-@pytest.mark.parametrize("name", ASSETS)
+@pytest.mark.parametrize("name", sorted(ASSETS))
 def test_pod_is_nobodys(jobs: dict[str, Any], name: str) -> None:
     pod = jobs[name]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
