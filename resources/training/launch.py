@@ -5,6 +5,7 @@ Not here: what is run (one file for each engine); no heavy library enters this p
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ WORKER = "resources.training.worker"
 _MARK = "LAKELOOM_TRAINING"
 """Variable by which the processes of one training are told from all others."""
 _TAIL_LINES = 60
+_JVM_FRAME = re.compile(r"\s*at [\w.$/<>]+\(")
+"""Spark ends with a hundred lines of these, after the worker's own words."""
 ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # the same sums in the same order on a GPU
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -140,4 +143,5 @@ def _tail(output: IO[bytes]) -> str:
     size = output.seek(0, os.SEEK_END)
     output.seek(max(0, size - 65_536))
     lines = output.read().decode(errors="replace").splitlines()
+    lines = [line for line in lines if not _JVM_FRAME.match(line)]
     return "\n".join(lines[-_TAIL_LINES:])

@@ -38,3 +38,9 @@ def test_last_words_hold_no_secret() -> None:
 def test_a_training_without_a_result_is_a_failure() -> None:
     with pytest.raises(dg.Failure, match="its worker never reported one"):
         result_of([])
+
+
+def test_frames_of_a_jvm_do_not_hide_the_words_before_them() -> None:
+    words = "print('no such file'); print('\\tat org.apache.X.run(X.scala:1)\\n' * 99); exit(1)"
+    with pytest.raises(dg.Failure, match="no such file"):
+        run([sys.executable, "-c", words], os.environ)
