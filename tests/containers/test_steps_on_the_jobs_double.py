@@ -50,9 +50,10 @@ class Place:
 
     def launch(self, mutation: str, variables: dict[str, Any]) -> str:
         """Launch a run as the UI does; its id."""
-        asked = ("-t", mutation, "-v", json.dumps(variables))
-        said = self._told("dagster-graphql", "-m", "platform_assets.definitions", *asked)
-        (found,) = json.loads(said.splitlines()[-1])["data"].values()
+        answer = Path(self.env["DAGSTER_HOME"]) / "answer.json"
+        asked = ("-t", mutation, "-v", json.dumps(variables), "-o", str(answer))
+        self._told("dagster-graphql", "-m", "platform_assets.definitions", *asked)
+        (found,) = json.loads(answer.read_text())["data"].values()
         assert found["__typename"] == "LaunchRunSuccess", found
         run: str = found["run"]["runId"]
         return run
@@ -115,7 +116,10 @@ def place(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plac
             "LAKELOOM_CATALOG": database,
             "LAKELOOM_TRACKING": "http://127.0.0.1:9",
             "LAKELOOM_STEPS": "kubernetes",
+            "LAKELOOM_LOGS_BUCKET": BUCKET,
             "DAGSTER_POSTGRES_URL": database,
+            "LAKELOOM_NAMESPACE": "search",
+            "LAKELOOM_IMAGE": image,
         }
         with jobs_on_podman(folder, reached) as jobs:
             home = folder / "home"
@@ -126,8 +130,6 @@ def place(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plac
                 **reached,
                 "DAGSTER_HOME": str(home),
                 "LAKELOOM_HOME": str(folder / "lakeloom"),
-                "LAKELOOM_NAMESPACE": "search",
-                "LAKELOOM_IMAGE": image,
             }
             for name, value in env.items():
                 patch.setenv(name, value)
@@ -146,12 +148,6 @@ def instance_file(folder: Path) -> dict[str, Any]:
         found.pop(queue)
     coordinator = "DefaultRunCoordinator"
     found["run_coordinator"] = {"module": "dagster._core.run_coordinator", "class": coordinator}
-    found["storage"] = {"postgres": {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}}}
-    found["compute_logs"] = {
-        "module": "dagster_aws.s3.compute_log_manager",
-        "class": "S3ComputeLogManager",
-        "config": {"bucket": BUCKET, "prefix": "_logs", "local_dir": "/tmp/logs"},
-    }
     return found
 
 
