@@ -114,7 +114,7 @@ def test_kubernetes_runs_each_run_in_a_pod(opened: Open) -> None:
 @pytest.mark.usefixtures("served", "in_cluster")
 @pytest.mark.parametrize("asset", [checkpoints, language_models])
 def test_a_training_asks_kubernetes_for_a_gpu(opened: Open, asset: dg.AssetsDefinition) -> None:
-    """The op tags of what trains reach the pod that dagster-k8s renders."""
+    """The pod of its step, as the executor of LAKELOOM_STEPS=kubernetes renders it."""
     from dagster_k8s.container_context import K8sContainerContext
     from dagster_k8s.job import construct_dagster_k8s_job, get_user_defined_k8s_config
 

@@ -76,7 +76,8 @@ def test_pod_of(jobs: dict[str, Any], name: str) -> None:
     assert (ASSETS[name].op.pool == "gpu") is (name in ON_GPU)
     assert bool(pod.get("tolerations")) is (name in ON_GPU)
     places = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
-    assert places == {"tmp": "/tmp", "home": "/var/lib/lakeloom"}
+    shared = {"shm": "/dev/shm"} if name in ON_GPU else {}
+    assert places == {"tmp": "/tmp", "home": "/var/lib/lakeloom"} | shared
     assert {each["name"] for each in pod["volumes"]} == set(places)
 
 
