@@ -30,7 +30,10 @@ class Parse:
 
         def work(batch: Sequence[Listed]) -> Iterator[Outcome]:
             unsettled: list[str] = []
-            yield from self.parser.parse(self._contents(batch, unsettled), cores)
+            for outcome in self.parser.parse(self._contents(batch, unsettled), cores):
+                while unsettled:  # first, so that whoever counts knows how many are left
+                    yield unsettled.pop(), None
+                yield outcome
             yield from ((key, None) for key in unsettled)
 
         return work
