@@ -1,6 +1,6 @@
-"""What a run that trains, or encodes on a GPU, asks of Kubernetes.
+"""What a step that trains, or encodes on a GPU, asks of Kubernetes.
 
-Here: op tags, so that runs from the UI and backfills ask as well.
+Here: op tags, which dagster-k8s's executor reads (LAKELOOM_STEPS=kubernetes), whoever launches.
 Not here: the training pod of the engine kubernetes:// (resources/training/kubernetes.py).
 """
 

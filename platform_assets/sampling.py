@@ -12,19 +12,20 @@ LOOK = 24
 """Ids looked at for each one wanted: a few more than there are buckets."""
 
 
-def of_one_bucket(warehouse: Warehouse, doc_ids: pa.ChunkedArray, most: int) -> list[str]:
-    """At most `most` documents; where there are more, some that lie in one bucket of the tables.
+def of_few_buckets(warehouse: Warehouse, doc_ids: pa.ChunkedArray, most: int) -> list[str]:
+    """At most `most` documents, from as few buckets of the tables as hold so many.
 
-    Reading those reads one bucket's files. Ids are digests, so the smallest are as good as chosen
-    by chance, and one document more or less changes one of them.
+    Reading those reads these buckets' files. Ids are digests, so the smallest of a bucket are as
+    good as chosen by chance, and one document more or less changes at most one of the sample,
+    whatever the corpus's size.
     """
     known = doc_ids.unique()
     if len(known) <= most:
         return _strings(known)
-    smallest = pa.table({"id": known})
-    smallest = pc.take(smallest, pc.select_k_unstable(smallest, LOOK * most, [("id", "ascending")]))
+    table, looked_at = pa.table({"id": known}), min(len(known), LOOK * most)
+    smallest = pc.take(table, pc.select_k_unstable(table, looked_at, [("id", "ascending")]))
     candidates = _strings(smallest.column("id"))
-    return [doc_id for doc_id in candidates if warehouse.bucket(doc_id) == 0][:most]
+    return sorted(candidates, key=lambda doc_id: (warehouse.bucket(doc_id), doc_id))[:most]
 
 
 def _strings(column: pa.Array | pa.ChunkedArray) -> list[str]:

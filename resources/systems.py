@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from resources.settings import Settings
+from resources.settings import VARIABLES, Settings, UsageError, redacted
 
 Factory = Callable[[str, Settings], Any]
 
@@ -145,10 +145,18 @@ def _local_engine(_: str, __: Settings) -> Any:
     return LocalEngine()
 
 
-def _ray_engine(url: str, _: Settings) -> Any:
+def _ray_engine(url: str, settings: Settings) -> Any:
     from resources.engines.ray import RayEngine
 
-    return RayEngine.of(url)
+    engine = RayEngine.of(url)
+    if engine.address and (
+        unshared := sorted({"lake", "catalog"} & settings.local_places().keys())
+    ):
+        raise UsageError(
+            f"the workers of LAKELOOM_ENGINE={redacted(url)} read the lake and the catalog "
+            f"themselves: set {' and '.join(VARIABLES[layer] for layer in unshared)} to servers"
+        )
+    return engine
 
 
 def _openvino(url: str, _: Settings) -> Any:

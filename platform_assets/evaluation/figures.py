@@ -25,7 +25,7 @@ from platform_assets.evaluation.projection import document_group, projection
 from platform_assets.evaluation.refresh import BASELINE, Quality, qualities
 from platform_assets.evaluation.significance import confidence_interval
 from platform_assets.provenance import Ledger
-from platform_assets.sampling import of_one_bucket
+from platform_assets.sampling import of_few_buckets
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _quality_figures(
 def _embedding_map(corpus: str, encoder: str, warehouse: Warehouse) -> "Figure":
     scope = {"corpus": corpus}
     chunks = warehouse.scan(CHUNKS, scope, ["chunk_id", "key", "doc_id"])
-    shown = of_one_bucket(warehouse, chunks.column("doc_id"), MOST_MAPPED)
+    shown = of_few_buckets(warehouse, chunks.column("doc_id"), MOST_MAPPED)
     of_shown = chunks.filter(pc.is_in(chunks.column("doc_id"), pa.array(shown, pa.string())))
     pairs = zip(*(of_shown.column(name).to_pylist() for name in ("chunk_id", "key")), strict=True)
     groups = {chunk_id: document_group(key) for chunk_id, key in pairs}

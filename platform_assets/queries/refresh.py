@@ -19,7 +19,7 @@ from platform_assets.queries.table import QUERIES
 from platform_assets.queries.uploaded import is_evaluation_file, uploaded_queries
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import diff, fingerprints
-from platform_assets.sampling import of_one_bucket
+from platform_assets.sampling import of_few_buckets
 from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectStore
 from resources.parsing import Element, ParsedDocument
@@ -39,7 +39,7 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRo
     documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "key", "sha256"])
     found = _uploaded(files, documents.column("key").to_pylist()) if files else QuerySet(())
     if not found.queries:
-        asked = of_one_bucket(warehouse, documents.column("doc_id"), MOST_ASKED)
+        asked = of_few_buckets(warehouse, documents.column("doc_id"), MOST_ASKED)
         found = replace(found, queries=_derived(corpus, warehouse, documents, asked))
     rows = {query.query_id: _row(query) for query in found.queries}
     own = OwnRows(warehouse, QUERIES, scope)

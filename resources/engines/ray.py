@@ -28,12 +28,14 @@ from resources.training.engine_url import EngineOptions
 
 PARTS_A_WORKER = 2
 """Batches of a wave for each worker, so that a slow one holds up little."""
+RESTARTS = 3
+"""Of a worker that dies, and of its batch; Ray Data's own default is without end."""
 STREAM_SHARE = 0.5
 """Of the object store, for what was computed and is not taken yet."""
 
 
 class RayEngine(EngineOptions):
-    """A pool of actors; one that dies is started again, and its batch computed again."""
+    """A pool of actors; one that dies is started again, a few times, and its batch computed again."""
 
     address: str = ""
     """Host and port of the cluster's head; empty for a Ray of this machine and process."""
@@ -114,6 +116,8 @@ class RayEngine(EngineOptions):
             compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(described))),
             num_cpus=self.cpus,
             num_gpus=self.gpus if task.encodes else 0,
+            max_restarts=RESTARTS,
+            max_task_retries=RESTARTS,
         )
 
 

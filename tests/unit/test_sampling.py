@@ -1,4 +1,4 @@
-"""Samples of documents: all of a small corpus, one bucket's of a large one, and stable."""
+"""Samples of documents: all of a small corpus, few buckets' of a large one, and stable."""
 
 from hashlib import sha256
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from platform_assets.sampling import of_one_bucket
+from platform_assets.sampling import of_few_buckets
 
 IDS = [sha256(str(number).encode()).hexdigest()[:32] for number in range(5_000)]
 
@@ -20,7 +20,7 @@ class Buckets:
 
 def sample(ids: list[str], most: int) -> list[str]:
     warehouse: Any = Buckets()
-    return of_one_bucket(warehouse, pa.chunked_array([ids + ids[:7]], pa.string()), most)
+    return of_few_buckets(warehouse, pa.chunked_array([ids + ids[:7]], pa.string()), most)
 
 
 def test_a_small_corpus_is_taken_whole() -> None:
@@ -28,12 +28,15 @@ def test_a_small_corpus_is_taken_whole() -> None:
     assert sample([], 20) == []
 
 
-def test_of_a_large_one_as_many_as_asked_all_of_one_bucket() -> None:
+def test_of_a_large_one_as_many_as_asked_all_of_few_buckets() -> None:
     found = sample(IDS, 50)
     assert len(set(found)) == 50
     assert {doc_id[-1] for doc_id in found} == {"0"}
 
 
-@pytest.mark.parametrize("change", [IDS[1:], [*IDS, "0" * 32]], ids=["one less", "one more"])
-def test_one_document_changes_one_of_the_sample(change: list[str]) -> None:
-    assert len({*sample(IDS, 50)} ^ {*sample(change, 50)}) <= 2
+@pytest.mark.parametrize("size", [49, 50, 51, 100, 799, 1199, 1200, 1201, 5_000])
+def test_one_document_changes_one_of_the_sample(size: int) -> None:
+    ids = IDS[:size]
+    for change in (ids[1:], [*ids, "0" * 32]):
+        assert len({*sample(ids, 50)} ^ {*sample(change, 50)}) <= 2
+    assert len(sample(ids, 50)) == min(size, 50)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.registry import connect_lake, connect_vectors, open_export
+from resources.registry import connect_engine, connect_lake, connect_vectors, open_export
 from resources.settings import VARIABLES, Settings, UsageError, redacted
 from resources.systems import SYSTEMS
 from resources.warehouse.sql_catalog import open_sql_catalog
@@ -68,3 +68,12 @@ def test_what_is_not_installed_is_named_with_what_brings_it(
 
 def test_redaction_keeps_host_and_path_alone() -> None:
     assert redacted("postgresql://me:pw@db:5432/x?sslkey=k") == "postgresql://db:5432/x"
+
+
+def test_workers_of_a_cluster_need_a_lake_and_a_catalog_that_they_reach(tmp_path: Path) -> None:
+    env = {"LAKELOOM_HOME": str(tmp_path), "LAKELOOM_ENGINE": "ray://head:6379?workers=4"}
+    with pytest.raises(UsageError, match="set LAKELOOM_CATALOG and LAKELOOM_LAKE to servers"):
+        connect_engine(Settings.from_env(env))
+    servers = {"LAKELOOM_LAKE": "s3://b", "LAKELOOM_CATALOG": "postgresql+psycopg2://h/c"}
+    connect_engine(Settings.from_env(env | servers))
+    connect_engine(Settings.from_env(env | {"LAKELOOM_ENGINE": "ray://?workers=2"}))
