@@ -35,7 +35,7 @@ STREAM_SHARE = 0.5
 
 
 class RayEngine(EngineOptions):
-    """A pool of actors; one that dies is started again, a few times, and its batch computed again."""
+    """A pool of actors; one that dies is started again (`RESTARTS`), its batch computed again."""
 
     address: str = ""
     """Host and port of the cluster's head; empty for a Ray of this machine and process."""
