@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from resources.settings import VARIABLES
 
@@ -20,6 +20,8 @@ _IN_CONNECTION_STRING = re.compile(r"(?:Key|Signature|Password)=([^;]+)", re.IGN
 _IN_URL = re.compile(r"(\w://)[^/\s'\"]+@")
 _SHORTEST = 4
 """A shorter value is no secret, and part of too many words."""
+_SHORTEST_OF_WEBHOOK = 16
+"""A shorter path or parameter of a webhook is a word, like /lakeloom or mode=json."""
 
 
 def without_secrets(text: str, env: Mapping[str, str] | None = None) -> str:
@@ -38,5 +40,15 @@ def _secrets(env: Mapping[str, str]) -> Iterator[str]:
         with suppress(ValueError):  # it is no URL, and its whole error is what will be seen
             if password := urlsplit(url).password:
                 yield from (password, unquote(password))
-    with suppress(ValueError):  # whoever knows the path of a webhook may post to it
-        yield urlsplit(env.get(VARIABLES["notify"], "")).path.strip("/")
+    with suppress(ValueError):
+        yield from _of_webhook(env.get(VARIABLES["notify"], ""))
+
+
+def _of_webhook(url: str) -> Iterator[str]:
+    """Whoever knows the path or the query of a webhook may post to it."""
+    parts = urlsplit(url)
+    yield parts.query
+    values = (value for _, value in parse_qsl(parts.query))
+    for text in (parts.path.strip("/"), *values):
+        if len(text) >= _SHORTEST_OF_WEBHOOK:
+            yield text

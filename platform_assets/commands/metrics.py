@@ -6,7 +6,7 @@ from typing import Any
 
 from platform_assets.commands.state import State, open_instance
 from platform_assets.monitoring.metrics import Sample
-from platform_assets.monitoring.sources import Source, Sources
+from platform_assets.monitoring.sources import Fault, Source, Sources
 
 
 def metrics(
@@ -61,12 +61,12 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _corpora(state: State) -> Callable[[], Iterator[Sample]]:
+def _corpora(state: State) -> Callable[[], Iterator[Sample | Fault]]:
     from platform_assets.monitoring.corpora import Corpora
 
     kept: list[Corpora] = []
 
-    def ask() -> Iterator[Sample]:
+    def ask() -> Iterator[Sample | Fault]:
         if not kept:
             kept.append(Corpora(state.lake, state.warehouse, state.vectors))
         return kept[0].samples(state.corpora())

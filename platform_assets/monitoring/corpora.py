@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from platform_assets.documents.table import REJECTED_DOCUMENTS
 from platform_assets.evaluation.refresh import qualities
 from platform_assets.monitoring.metrics import Sample
+from platform_assets.monitoring.sources import Fault
 from platform_assets.provenance import Ledger, Record
 from platform_assets.raw_objects.assets import CODE_VERSION
 from platform_assets.raw_objects.refresh import fingerprinted, listing, plan
@@ -26,6 +27,9 @@ from resources.object_store import ObjectStore
 from resources.vector_store import Served, VectorStore
 from resources.warehouse import Warehouse
 
+BROKEN = (LookupError, FileNotFoundError, ValueError, TypeError)
+"""What records raise that are gone, altered or not what is looked for; a layer that is down raises
+something else, for all corpora alike."""
 ROWS = {"raw_objects": "objects", "documents": "documents", "chunks": "chunks"}
 
 
@@ -36,14 +40,22 @@ class Corpora:
         self._lake, self._warehouse, self._vectors = lake, warehouse, vectors
         self._ledger = Ledger(lake)
         self._kept: dict[tuple[str, ...], tuple[object, Any]] = {}
+        self._said: dict[str, tuple[Sample, ...]] = {}
 
-    def samples(self, corpora: list[str]) -> Iterator[Sample]:
-        """Gauges of the corpora."""
+    def samples(self, corpora: list[str]) -> Iterator[Sample | Fault]:
+        """Gauges of the corpora; one whose records are broken is named and keeps its last."""
         for corpus in corpora:
-            yield from self._rows(corpus)
-            yield from self._rejected(corpus)
-            yield from self._backlog(corpus)
-            yield from self._indexes(corpus)
+            try:
+                self._said[corpus] = tuple(self._of(corpus))
+            except BROKEN as error:
+                yield Fault(f"corpus {corpus}: {type(error).__name__}: {error}")
+            yield from self._said.get(corpus, ())
+
+    def _of(self, corpus: str) -> Iterator[Sample]:
+        yield from self._rows(corpus)
+        yield from self._rejected(corpus)
+        yield from self._backlog(corpus)
+        yield from self._indexes(corpus)
 
     def _rows(self, corpus: str) -> Iterator[Sample]:
         for asset, metric in ROWS.items():
@@ -110,7 +122,7 @@ class Corpora:
     def _indexes(self, corpus: str) -> Iterator[Sample]:
         served = self._vectors.served(corpus)
         if served:
-            yield Sample("lakeloom_served", 1, _of(corpus, served))
+            yield Sample("lakeloom_served", 1, _labels(corpus, served))
         for partition in self._ledger.partitions("vector_index"):
             of, _, encoder = partition.partition("|")
             index = self._ledger.latest("vector_index", partition)
@@ -139,7 +151,7 @@ class Corpora:
         return self._kept[name][1]
 
 
-def _of(corpus: str, served: Served) -> dict[str, str]:
+def _labels(corpus: str, served: Served) -> dict[str, str]:
     retriever = str(served.retriever)
     return {"corpus": corpus, "encoder": served.encoder, "retriever": retriever}
 

@@ -123,7 +123,7 @@ METRICS: Mapping[str, Metric] = _counted(
     Metric("lakeloom_gpu_memory_used_bytes", "gauge", "Memory in use.", ("gpu", "name")),
     Metric("lakeloom_gpu_memory_bytes", "gauge", "Memory there is.", ("gpu", "name")),
     # of the exporter itself
-    Metric("lakeloom_up", "gauge", "1 if a source answered when last asked.", ("source",)),
+    Metric("lakeloom_up", "gauge", "1 if a source answers, in time and wholly.", ("source",)),
     Metric(
         "lakeloom_asked_timestamp_seconds",
         "gauge",

@@ -1,7 +1,7 @@
 """Sources of figures, and what each last said.
 
 Each is asked in a thread of its own at intervals: a scrape costs nothing, and a layer that is down
-holds up no other. Not here: how figures are shown (exporter.py).
+or hangs holds up no other. Not here: how figures are shown (exporter.py).
 """
 
 import logging
@@ -15,7 +15,20 @@ from resources.secrets import without_secrets
 
 logger = logging.getLogger(__name__)
 
-Ask = Callable[[], Iterable[Sample]]
+LATE = 3
+"""An answer is too old after so many intervals, or so many times what the last look took."""
+LATE_SECONDS = 60
+"""No answer is too old before, however short the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A part of a source that gives no figures, among the samples of the rest."""
+
+    why: str
+
+
+Ask = Callable[[], Iterable[Sample | Fault]]
 
 
 @dataclass
@@ -27,17 +40,26 @@ class Source:
     samples: tuple[Sample, ...] = ()
     answered: float | None = None
     """Seconds since 1970 of the last answer."""
-    fault: str | None = "not asked yet"
+    took: float = 0.0
+    """Seconds that the last answer took."""
+    fault: str | None = "no answer yet"
 
     def look(self) -> None:
         """Ask once."""
+        began = time.monotonic()
         try:
-            self.samples = tuple(self.ask())
+            said = tuple(self.ask())
         except Exception as error:  # noqa: BLE001 - whatever it is, others go on and it is told
-            self.fault = without_secrets(f"{type(error).__name__}: {error}")
-            logger.warning("%s gives no figures: %s", self.name, self.fault)
+            self._tell(f"{type(error).__name__}: {error}")
         else:
-            self.answered, self.fault = time.time(), None
+            self.samples = tuple(part for part in said if isinstance(part, Sample))
+            self.answered, self.took = time.time(), time.monotonic() - began
+            self._tell("; ".join(part.why for part in said if isinstance(part, Fault)))
+
+    def _tell(self, fault: str) -> None:
+        self.fault = without_secrets(fault) or None
+        if self.fault:
+            logger.warning("%s gives no figures: %s", self.name, self.fault)
 
 
 @dataclass
@@ -58,18 +80,33 @@ class Sources:
     def _watch(self, source: Source) -> None:
         while True:
             source.look()
-            time.sleep(self.every_seconds)
+            time.sleep(self.pause(source))
+
+    def pause(self, source: Source) -> float:
+        """Seconds until the next look: asking takes half of a layer's time at most."""
+        return max(self.every_seconds, source.took)
 
     def faults(self) -> Mapping[str, str | None]:
         """Source -> why it has no present answer; None if it has one."""
-        return {source.name: source.fault for source in self.sources}
+        return {source.name: source.fault or self._late(source) for source in self.sources}
 
     def samples(self) -> list[Sample]:
         """Everything that was said last."""
         found = [sample for source in self.sources for sample in source.samples]
+        faults = self.faults()
         for source in self.sources:
             labels = {"source": source.name}
-            found.append(Sample("lakeloom_up", float(source.fault is None), labels))
+            found.append(Sample("lakeloom_up", float(faults[source.name] is None), labels))
             if source.answered is not None:
                 found.append(Sample("lakeloom_asked_timestamp_seconds", source.answered, labels))
         return found
+
+    def _late(self, source: Source) -> str | None:
+        """A look that hangs raises nothing: only the age of the last answer shows it."""
+        age = time.time() - (source.answered or 0.0)
+        if age <= max(LATE * self.pause(source), LATE_SECONDS):
+            return None
+        return (
+            f"no answer for {age:.0f} s: it hangs, or a look takes too long "
+            f"(asked every {self.every_seconds:g} s)"
+        )

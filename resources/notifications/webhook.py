@@ -6,6 +6,7 @@ Not here: a queue; what cannot be delivered in time is lost here and still stand
 the metrics.
 """
 
+import http.client
 import json
 import os
 import time
@@ -63,13 +64,14 @@ class Webhook:
         Raises:
             UsageError: it is none.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        host = _host(url)
+        if host is None:
             raise UsageError(
                 "LAKELOOM_NOTIFY is no webhook's address: set https://HOST/PATH or "
-                "slack+https://HOST/PATH"
+                "slack+https://HOST/PATH, without spaces, user and password; all but ASCII is "
+                "percent-encoded"
             )
-        self._url, self._host, self._body = url, parts.hostname, body
+        self._url, self._host, self._body = url, host, body
         self._pause = pause_seconds
 
     def tell(self, failure: Failure) -> None:
@@ -98,7 +100,11 @@ class Webhook:
             asked = error.headers.get("Retry-After", "")
             again = error.code in _AGAIN or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
             return f"status {error.code}", float(asked) if asked.isdecimal() else 0.0, again
-        except (OSError, ValueError) as error:  # the message may hold the address
+        except (
+            OSError,
+            ValueError,
+            http.client.HTTPException,
+        ) as error:  # the message may hold the address
             return type(error).__name__, 0.0, True
 
 
@@ -110,6 +116,18 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+def _host(url: str) -> str | None:
+    """Whom an address names; None if nothing can be posted to it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its message may hold the address
+        return None
+    fit = url.isprintable() and " " not in url and (parts.path + parts.query).isascii()
+    known = parts.scheme in ("http", "https") and "@" not in parts.netloc
+    return parts.hostname if fit and known else None
 
 
 def _escaped(text: str) -> str:

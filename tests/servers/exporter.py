@@ -21,7 +21,7 @@ def exporter(home: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
     here = {"LAKELOOM_HOME": str(home), **(env or {})}
 
     def ready() -> bool:
-        return readiness(url)[0] != 0 and "not asked yet" not in readiness(url)[1].values()
+        return readiness(url)[0] != 0 and "no answer yet" not in readiness(url)[1].values()
 
     with running(command, home / "exporter.log", ready, here):
         yield url

@@ -16,6 +16,7 @@ class Inbox:
     url: str = ""
     came: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    protocol: str = "HTTP/1.0"
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
 
@@ -29,6 +30,7 @@ def inbox(port: int = 0) -> Iterator[Inbox]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             kept.came.append(json.loads(body))
             kept.headers.append(dict(self.headers))
+            self.protocol_version = kept.protocol
             status, headers = kept.answers.pop(0) if kept.answers else (200, {})
             self.send_response(status)
             for name, value in headers.items():

@@ -7,11 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_assets.monitoring.metrics import SEARCHABLE_BUCKETS, added, distribution
-from platform_assets.monitoring.sources import Source, Sources
+from platform_assets.commands.state import State
+from platform_assets.monitoring.corpora import Corpora
+from platform_assets.monitoring.metrics import (
+    SEARCHABLE_BUCKETS,
+    Sample,
+    added,
+    distribution,
+)
+from platform_assets.monitoring.sources import LATE, LATE_SECONDS, Fault, Source, Sources
 from platform_assets.monitoring.waiting import Waiting
+from platform_assets.provenance import PREFIX, Record
 from platform_assets.raw_objects.arrivals import MOST, Arrivals
 from resources.nvidia import gpus
+from resources.settings import Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -77,7 +86,7 @@ def test_a_source_that_fails_keeps_what_it_said_and_hides_secrets(
         return answer
 
     sources = Sources([Source("catalog", ask)], 1)
-    assert sources.faults() == {"catalog": "not asked yet"}
+    assert sources.faults() == {"catalog": "no answer yet"}
     sources.sources[0].look()
     assert sources.faults() == {"catalog": None}
     sources.sources[0].look()
@@ -85,6 +94,68 @@ def test_a_source_that_fails_keeps_what_it_said_and_hides_secrets(
     up = {sample.metric: sample.value for sample in sources.samples()}
     assert up["lakeloom_up"] == 0
     assert up["lakeloom_asked_timestamp_seconds"] > 0
+
+
+def _answered(took: float, ago: float, every: float) -> tuple[str | None, float]:
+    """Fault and lakeloom_up of a source whose next look does not come back."""
+    source = Source("catalog", tuple, took=took)
+    source.look()
+    assert source.answered
+    source.took, source.answered = took, source.answered - ago
+    sources = Sources([source], every)
+    up = {sample.metric: sample.value for sample in sources.samples()}["lakeloom_up"]
+    assert isinstance(up, float)
+    return sources.faults()["catalog"], up
+
+
+def test_a_layer_that_hangs_is_a_fault() -> None:
+    assert _answered(took=0, ago=80, every=30) == (None, 1)
+    fault, up = _answered(took=0, ago=LATE * 30 + 5, every=30)
+    assert up == 0
+    assert fault == "no answer for 95 s: it hangs, or a look takes too long (asked every 30 s)"
+
+
+def test_a_slow_look_and_a_short_interval_are_no_fault() -> None:
+    assert _answered(took=100, ago=LATE * 100 - 5, every=30) == (None, 1)
+    assert _answered(took=100, ago=LATE * 100 + 5, every=30)[1] == 0
+    assert _answered(took=0, ago=LATE_SECONDS - 5, every=1) == (None, 1)
+    assert _answered(took=0, ago=LATE_SECONDS + 5, every=1)[1] == 0
+
+
+def test_the_next_look_waits_as_long_as_the_last_took() -> None:
+    sources = Sources([Source("lake", tuple, took=100)], 30)
+    assert sources.pause(sources.sources[0]) == 100
+    sources.sources[0].look()
+    assert sources.pause(sources.sources[0]) == 30
+
+
+def test_a_part_that_is_broken_is_named_and_the_rest_is_shown() -> None:
+    objects = Sample("lakeloom_objects", 1, {"corpus": "bats"})
+    source = Source("corpora", lambda: [Fault("corpus birds: gone"), objects, Fault("and owls")])
+    source.look()
+    assert source.samples == (objects,)
+    assert source.fault == "corpus birds: gone; and owls"
+    assert source.answered
+
+
+@pytest.mark.parametrize("error", ["FileNotFoundError", "KeyError"])
+def test_a_corpus_with_a_broken_chain_holds_up_no_other(tmp_path: Path, error: str) -> None:
+    state = State(Settings.from_env({"LAKELOOM_HOME": str(tmp_path)}))
+    corpora = Corpora(state.lake, state.warehouse, state.vectors)
+    names = ["bats", "birds", "owls"]
+    before = list(corpora.samples(names))
+    assert {sample.labels["corpus"] for sample in before if isinstance(sample, Sample)} == {*names}
+    if error == "KeyError":
+        state.ledger.commit(Record("documents", "birds", None, "", 0, ""))  # no details
+    else:
+        state.lake.put(f"{PREFIX}/latest/documents/birds", b"gone")
+    state.lake.put("owls/owl.md", b"# Owl")
+    after = list(corpora.samples(names))
+    (fault,) = (said for said in after if isinstance(said, Fault))
+    assert fault.why.startswith(f"corpus birds: {error}: ")
+    shown = [said for said in after if isinstance(said, Sample)]
+    waiting = {s.labels["corpus"]: s.value for s in shown if s.metric == "lakeloom_backlog_objects"}
+    assert waiting == {"bats": 0, "birds": 0, "owls": 1}  # what birds said last stays
 
 
 def test_gpus_by_a_double_of_nvidias_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,19 @@ def test_a_refusal_is_final(received: Inbox, status: int) -> None:
     assert len(received.came) == 1
 
 
+def test_an_answer_that_is_no_http_is_a_fault_like_others(received: Inbox) -> None:
+    received.protocol = "garbage"
+    with pytest.raises(RuntimeError, match="BadStatusLine"):
+        Webhook(f"{received.url}/{SECRET}", plain, pause_seconds=0).tell(FAILURE)
+    assert len(received.came) == ATTEMPTS
+
+
+def test_a_query_and_a_long_path_are_secret_and_a_plain_word_is_none() -> None:
+    env = {"LAKELOOM_NOTIFY": "https://host/lakeloom?sig=planted-signature%3D&mode=json"}
+    said = without_secrets(f"lakeloom json {env['LAKELOOM_NOTIFY']} planted-signature=", env)
+    assert said == "lakeloom json https://host/lakeloom?*** ***"
+
+
 def test_errors_do_not_show_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}/services/{SECRET}"
@@ -85,7 +98,18 @@ def test_errors_do_not_show_the_address(monkeypatch: pytest.MonkeyPatch) -> None
     assert SECRET not in without_secrets(f"cannot reach {url}")
 
 
-@pytest.mark.parametrize("url", [f"https:///services/{SECRET}", f"smtp://host/{SECRET}"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https:///services/{SECRET}",
+        f"smtp://host/{SECRET}",
+        f"https://host/a {SECRET}",
+        f"https://host/a\t{SECRET}",
+        f"https://host/\u00fc{SECRET}",
+        f"https://host:{SECRET}",
+        f"slack+https://someone:{SECRET.replace('/', '')}@host/",
+    ],
+)
 def test_an_unusable_address_is_a_clear_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKELOOM_NOTIFY", url)
     with pytest.raises(UsageError, match="LAKELOOM_NOTIFY") as raised:
