@@ -35,7 +35,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 def test_it_has_every_part(services: dict[str, dict[str, Any]]) -> None:
     stores = {"minio", "buckets", "postgres", "qdrant", "mlflow", "catalog"}
-    assert services.keys() == stores | {"webserver", "daemon", "code"}
+    assert services.keys() == stores | {"webserver", "daemon", "code", "metrics"}
 
 
 def test_compose_refuses_what_its_schema_lacks(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_every_variable_is_one_we_know(services: dict[str, dict[str, Any]]) -> N
     assert ours <= known_variables()
 
 
-@pytest.mark.parametrize("service", ["code", "webserver", "daemon"])
+@pytest.mark.parametrize("service", ["code", "webserver", "daemon", "metrics"])
 def test_no_layer_is_left_on_a_disk_of_its_own(
     services: dict[str, dict[str, Any]], service: str
 ) -> None:
@@ -105,6 +105,24 @@ def test_only_this_machine_reaches_it_and_nothing_writes_outside_its_volumes(
         assert name == "buckets" or each["healthcheck"]["test"], name
         for port in each.get("ports", []):
             assert port["host_ip"] == "127.0.0.1", name
+
+
+def test_the_exporter_listens_where_it_is_scraped_and_probed(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    exporter = services["metrics"]
+    assert exporter["command"] == ["lakeloom", "metrics", "--listen", "0.0.0.0:9464"]
+    (port,) = exporter["ports"]
+    assert (port["target"], port["published"]) == (9464, "9464")
+    assert "http://127.0.0.1:9464/healthz" in exporter["healthcheck"]["test"][-1]
+
+
+def test_the_catalogs_file_lies_in_its_volume(services: dict[str, dict[str, Any]]) -> None:
+    """And below no home: root without capabilities may not enter another user's."""
+    file = Path(services["catalog"]["environment"]["CATALOG_URI"].removeprefix("jdbc:sqlite:"))
+    (volume,) = services["catalog"]["volumes"]
+    assert str(file.parent) == volume["target"]
+    assert file.parts[1] != "home"
 
 
 def test_one_password_opens_all(services: dict[str, dict[str, Any]]) -> None:

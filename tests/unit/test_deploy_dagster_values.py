@@ -147,6 +147,8 @@ def test_chart_fits_the_stack(rendered: list[dict[str, Any]]) -> None:
     names = {each["app.kubernetes.io/name"] for each in labels}
     assert names == {"dagster", "dagster-user-deployments"}
     assert "dagster-webserver" in {each["component"] for each in labels}
+    written = [each["metadata"]["name"] for each in rendered if each["kind"] == "ConfigMap"]
+    assert "dagster-instance" in written, "the exporter mounts it"
 
 
 @with_chart

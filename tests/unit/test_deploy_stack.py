@@ -126,14 +126,14 @@ def chosen_by(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 
 
 def admitted(objects: list[dict[str, Any]], to: dict[str, str], sender: dict[str, str]) -> set[int]:
-    """Ports at which a pod's policies let another one in."""
+    """Ports at which a pod's policies let another one of the namespace in."""
     ports = set()
     for each in named(objects, "NetworkPolicy").values():
         spec = each["spec"]
         if "Ingress" in spec["policyTypes"] and chosen_by(spec["podSelector"], to):
             for rule in spec.get("ingress", []):
-                senders = [peer["podSelector"] for peer in rule["from"] if "podSelector" in peer]
-                if any(chosen_by(selector, sender) for selector in senders):
+                here = [peer for peer in rule["from"] if "namespaceSelector" not in peer]
+                if any(chosen_by(peer["podSelector"], sender) for peer in here):
                     ports |= {port["port"] for port in rule.get("ports", [{"port": 0}])}
     return ports
 
@@ -154,6 +154,13 @@ CODE = {APP: "dagster-user-deployments"}
         ({APP: "postgres"}, {APP: "oauth2-proxy"}, set()),
         ({APP: "qdrant"}, RUN, {6333}),
         ({APP: "qdrant"}, {APP: "mlflow"}, set()),
+        ({APP: "minio"}, {APP: "metrics"}, {9000}),
+        ({APP: "postgres"}, {APP: "metrics"}, {5432}),
+        ({APP: "qdrant"}, {APP: "metrics"}, {6333}),
+        ({APP: "mlflow"}, {APP: "metrics"}, set()),
+        ({APP: "metrics"}, RUN, set()),
+        ({APP: "metrics"}, {APP: "prometheus"}, set()),
+        ({APP: "ray"}, RUN, set()),
         (CODE, WEBSERVER, {4000}),
         (WEBSERVER, {APP: "oauth2-proxy"}, {80}),
         (WEBSERVER, RUN, set()),
@@ -166,6 +173,64 @@ def test_who_may_speak_to_whom(
 ) -> None:
     assert admitted(objects, to, sender) == ports
     assert named(objects, "NetworkPolicy")["nothing-by-default"]["spec"]["podSelector"] == {}
+
+
+def test_prometheus_alone_reaches_the_figures() -> None:
+    told = ("metrics.scrapedBy.namespace=watching", "metrics.scrapedBy.name=agent")
+    found = rendered(*(part for each in told for part in ("--set", each)))
+    (rule,) = named(found, "NetworkPolicy")["metrics"]["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 9464}]
+    (peer,) = rule["from"]
+    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "watching"}}
+    assert peer["podSelector"] == {"matchLabels": {APP: "agent"}}
+
+
+def test_the_exporter_listens_where_it_is_scraped_and_probed(objects: list[dict[str, Any]]) -> None:
+    service = named(objects, "Service")["metrics"]
+    spec = named(objects, "Deployment")["metrics"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["args"] == ["lakeloom", "metrics", "--listen", "0.0.0.0:9464"]
+    assert container["ports"] == [{"name": "http", "containerPort": 9464}]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert service["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "9464",
+        "prometheus.io/path": "/metrics",
+    }
+    assert service["spec"]["publishNotReadyAddresses"], "an outage is what figures are for"
+    assert not named(rendered("--set", "metrics.enabled=false"), "Service").get("metrics")
+
+
+@pytest.mark.parametrize(
+    ("release", "instance"),
+    [("dagster", "dagster-instance"), ("search", "search-dagster-instance")],
+)
+def test_the_exporter_reads_the_instance_of_dagsters_chart(release: str, instance: str) -> None:
+    found = named(rendered("--set", f"dagsterRelease={release}"), "Deployment")["metrics"]
+    spec = found["spec"]["template"]["spec"]
+    assert {"name": "dagster", "configMap": {"name": instance}} in spec["volumes"]
+    told = {each["name"]: each for each in spec["containers"][0]["env"]}
+    (mount,) = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "dagster"]
+    assert told["DAGSTER_HOME"]["value"] == mount["mountPath"]
+    secret = told["DAGSTER_PG_PASSWORD"]["valueFrom"]["secretKeyRef"]
+    assert secret == {"name": "dagster-postgresql-secret", "key": "postgresql-password"}
+
+
+def images(*options: str) -> set[str]:
+    found = pods(rendered(*options)).values()
+    return {container["image"] for each in found for container in each["spec"]["containers"]}
+
+
+@pytest.mark.parametrize(
+    "proxy", ["mirror.internal/a/proxy:1", "mirror:5000/proxy:1", "localhost/proxy:1"]
+)
+def test_an_image_that_names_its_host_is_left_alone(proxy: str) -> None:
+    told = ("--set", f"oauth2Proxy.image={proxy}")
+    usual = "oauth2-proxy/oauth2-proxy:v7.12.0"
+    assert images(*told) == images() - {usual} | {proxy}
+    mirrored = {f"all.internal/{each}" for each in images() - {usual}}
+    assert images(*told, "--set", "registry=all.internal/") == mirrored | {proxy}
 
 
 def test_only_the_proxy_is_seen_from_outside(objects: list[dict[str, Any]]) -> None:
@@ -199,6 +264,7 @@ def test_settings_are_ones_we_know(objects: list[dict[str, Any]]) -> None:
         ("settings.LAKELOOM_VECTORS_API_KEY=x", "LAKELOOM_VECTORS_API_KEY"),
         ("minio.dirves=4", "dirves"),
         ("oauth2Proxy.issuer=http://login", "issuer"),
+        ("metrics.scrapedBy.name=Prometheus", "scrapedBy"),
     ],
 )
 def test_wrong_values_are_refused(wrong: str, said: str) -> None:

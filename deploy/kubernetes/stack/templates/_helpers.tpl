@@ -10,6 +10,12 @@ app.kubernetes.io/part-of: lakeloom
 app.kubernetes.io/managed-by: {{ (index . 1).Release.Service }}
 {{- end }}
 
+{{/* An image, from `registry` unless it names its host: a first part with a dot or a port. Takes (list image root). */}}
+{{- define "image" -}}
+{{- if not (regexMatch "^([^/]*[.:][^/]*|localhost)/" (index . 0)) }}{{ (index . 1).Values.registry }}{{ end -}}
+{{ index . 0 }}
+{{- end }}
+
 {{/* A pod of nobody's: takes the user's number. */}}
 {{- define "podSecurity" -}}
 runAsNonRoot: true
@@ -42,7 +48,7 @@ capabilities:
         storage: {{ index . 0 }}
 {{- end }}
 
-{{/* One port of one service, for those in `from`. Takes a dict: name, root, port, from. */}}
+{{/* One port of one service. Takes a dict: name, root, port, and portName unless it is `http`. */}}
 {{- define "service" -}}
 apiVersion: v1
 kind: Service
@@ -77,7 +83,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .name }}
-      image: {{ printf "%s%s" $root.Values.registry $root.Values.image }}
+      image: {{ include "image" (list $root.Values.image $root) }}
       envFrom:
         - configMapRef: {name: lakeloom-settings}
         - secretRef: {name: {{ $root.Values.secrets.lakeloom }}}
