@@ -139,9 +139,9 @@ def life(home: Path) -> Life:
 
 
 def _cli(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [BIN / "lakeloom", *arguments, "--json"], env=env, check=True, capture_output=True
-    )
+    command = [BIN / "lakeloom", *arguments, "--json"]
+    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, (done.returncode, done.stdout[-1000:], done.stderr[-5000:])
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
