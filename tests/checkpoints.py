@@ -81,3 +81,9 @@ def _tokenizer() -> Tokenizer:
     tokenizer.enable_truncation(8)  # as published tokenizers come: the code must undo both
     tokenizer.enable_padding(length=12)
     return tokenizer
+
+
+def sentences(count: int) -> list[str]:
+    """Texts of all lengths that the checkpoint takes, the same each time."""
+    rng = np.random.default_rng(1)
+    return [" ".join(rng.choice(WORDS, size=rng.integers(0, MAX_TOKENS - 2))) for _ in range(count)]

@@ -14,7 +14,7 @@ from tests.checkpoints import (
     CONFIG,
     HIDDEN,
     MAX_TOKENS,
-    WORDS,
+    sentences,
     weights,
     write_checkpoint,
     write_json,
@@ -29,11 +29,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def encoder(folder: Path) -> OpenVinoEncoder:
     return OpenVinoBackend("f32").load(folder)
-
-
-def sentences(count: int) -> list[str]:
-    rng = np.random.default_rng(1)
-    return [" ".join(rng.choice(WORDS, size=rng.integers(0, MAX_TOKENS - 2))) for _ in range(count)]
 
 
 def test_importing_the_module_imports_no_engine() -> None:

@@ -17,7 +17,7 @@ from tests.checkpoints import (
     CONFIG,
     HIDDEN,
     MAX_TOKENS,
-    WORDS,
+    sentences,
     weights,
     write_checkpoint,
     write_json,
@@ -27,11 +27,6 @@ from tests.checkpoints import (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_checkpoint(tmp_path / "model")
-
-
-def sentences(count: int) -> list[str]:
-    rng = np.random.default_rng(1)
-    return [" ".join(rng.choice(WORDS, size=rng.integers(0, MAX_TOKENS - 2))) for _ in range(count)]
 
 
 def test_importing_the_module_imports_no_engine() -> None:
