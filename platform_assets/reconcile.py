@@ -119,18 +119,20 @@ def _of_kind(found: pa.Table, kind: str) -> list[str]:
 
 
 def waves(
-    weights: Mapping[str, int], capacity: int, bucket: Callable[[str], int]
+    weights: Mapping[str, int], capacity: int, buckets: Callable[[pa.Array], pa.Array]
 ) -> Iterator[tuple[str, ...]]:
     """Cut ids into waves, bucket by bucket so that each commit rewrites few files.
 
     Args:
         weights: Id -> its weight (bytes, chunks).
         capacity: Most weight in one wave; an id heavier than that is a wave by itself.
-        bucket: Storage bucket of an id.
+        buckets: Storage bucket of each of several ids.
     """
+    ids = list(weights)
+    places = buckets(pa.array(ids, pa.string())).to_pylist()
     wave: list[str] = []
     load = 0
-    for item in sorted(weights, key=lambda item: (bucket(item), item)):
+    for _, item in sorted(zip(places, ids, strict=True)):
         if wave and load + weights[item] > capacity:
             yield tuple(wave)
             wave, load = [], 0

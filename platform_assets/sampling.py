@@ -4,30 +4,34 @@ Here: which documents. Not here: what is asked of them.
 """
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from platform_assets.buckets import Source
 from resources.warehouse import Warehouse
 
-LOOK = 24
-"""Ids looked at for each one wanted: a few more than there are buckets."""
 
+def of_few_buckets(warehouse: Warehouse, documents: Source, most: int) -> list[str]:
+    """Ids of at most `most` documents, from as few buckets of a table as hold so many.
 
-def of_few_buckets(warehouse: Warehouse, doc_ids: pa.ChunkedArray, most: int) -> list[str]:
-    """At most `most` documents, from as few buckets of the tables as hold so many.
+    No other buckets are read. Ids are digests and buckets hashes, so these are as good as chosen
+    by chance, and one document more or less changes at most one of the sample.
 
-    Reading those reads these buckets' files. Ids are digests, so the smallest of a bucket are as
-    good as chosen by chance, and one document more or less changes at most one of the sample,
-    whatever the corpus's size.
+    Args:
+        warehouse: Where the table is.
+        documents: A table that has the documents, `doc_id` its group.
+        most: Most documents.
     """
-    known = doc_ids.unique()
-    if len(known) <= most:
-        return _strings(known)
-    table, looked_at = pa.table({"id": known}), min(len(known), LOOK * most)
-    smallest = pc.take(table, pc.select_k_unstable(table, looked_at, [("id", "ascending")]))
-    candidates = _strings(smallest.column("id"))
-    return sorted(candidates, key=lambda doc_id: (warehouse.bucket(doc_id), doc_id))[:most]
-
-
-def _strings(column: pa.Array | pa.ChunkedArray) -> list[str]:
-    values: list[str] = column.to_pylist()
-    return values
+    left = sorted(documents.states(warehouse))
+    found: list[pa.ChunkedArray] = []
+    taken, count = 1, 0
+    while left and count < most:
+        now, left = left[:taken], left[taken:]
+        ids = documents.scan(warehouse, ["doc_id"], now).column("doc_id").unique()
+        found.append(ids)
+        taken, count = 2 * taken, count + len(ids)
+    ids = pa.concat_arrays(found) if found else pa.array([], pa.string())
+    places = warehouse.buckets(ids)
+    ordered = pa.table({"bucket": places, "id": ids}).sort_by(
+        [("bucket", "ascending"), ("id", "ascending")]
+    )
+    chosen: list[str] = ordered.column("id").slice(0, most).to_pylist()
+    return chosen

@@ -5,12 +5,14 @@ Not here: the diff (reconcile.py), the tables themselves (each artefact's table.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Buckets, Source
 from platform_assets.provenance import Record, canonical, links
 from platform_assets.reconcile import Plan, Report, fingerprints, waves
 from resources.warehouse import Known, Scope, TableSpec, Warehouse
@@ -21,6 +23,13 @@ REPLAYED = 500
 """Groups in one commit when a branch cannot simply become the table."""
 
 
+class Leaf(NamedTuple):
+    """A bucket's rows in short."""
+
+    rows: int
+    digest: str
+
+
 class OwnRows:
     """The rows of one scope of a table: keys, groups, fingerprints and digests, not content.
 
@@ -28,7 +37,12 @@ class OwnRows:
     """
 
     def __init__(
-        self, warehouse: Warehouse, table: TableSpec, scope: Scope, branch: str | None = None
+        self,
+        warehouse: Warehouse,
+        table: TableSpec,
+        scope: Scope,
+        branch: str | None = None,
+        buckets: Buckets | None = None,
     ) -> None:
         """Read what there is.
 
@@ -37,22 +51,37 @@ class OwnRows:
             table: Which one.
             scope: Whose rows.
             branch: Write there, so that readers of the table see nothing until `publish`.
+            buckets: Read the open ones of these alone; of the others size and digest are known.
         """
         self.table = table
         self._warehouse = warehouse
         self._scope = scope
         self._branch = branch
         self._staged: set[str] = set()
+        self.buckets = buckets
         self._columns = list(dict.fromkeys([table.group, table.key, "fingerprint", "digest"]))
         self.report = Report()
-        self._read()
+        self._known: dict[int, Leaf] = {}
+        self.undisturbed = True
+        """Whether nobody else has written to the table meanwhile, as far as one can tell."""
+        if buckets:
+            self._known = {
+                each: Leaf(*of[table.name])
+                for each, of in buckets.known.items()
+                if table.name in of
+            }
+            self._read(buckets.own[table.name].snapshot, buckets.open)
+        else:
+            self._read(warehouse.snapshot(table))
 
-    def _read(self) -> None:
-        self._head = self._warehouse.snapshot(self.table, self._branch if self._staged else None)
-        self._rows: pa.Table = self._warehouse.scan(
-            self.table, self._scope, self._columns, snapshot=self._head
-        )
-        self.report.rows = self._rows.num_rows
+    def _read(self, head: str | None, buckets: Collection[int] | None = None) -> None:
+        self._head = head
+        source = Source(self.table, self._scope, head)
+        self._rows: pa.Table = source.scan(self._warehouse, self._columns, buckets)
+        self._sum()
+
+    def _sum(self) -> None:
+        self.report.rows = self._rows.num_rows + sum(leaf.rows for leaf in self._known.values())
 
     def fingerprints(self) -> pa.Table:
         """(group, fingerprint) of every row, as `reconcile.diff` takes it.
@@ -87,15 +116,24 @@ class OwnRows:
         self._count(self._by_key(cleared), self._by_key(added))
 
     def digest(self) -> str:
-        """Data version of the scope: digest over the keys and digests of its rows."""
+        """Data version of the scope: digest over the keys and digests of its rows.
+
+        Where buckets are looked at one by one, it is that of the buckets' digests.
+        """
         self._settle()
-        pairs = self._rows.select([self.table.key, "digest"])
-        ordered = pairs.sort_by([(self.table.key, "ascending"), ("digest", "ascending")])
-        digest = hashlib.sha256()
-        for batch in ordered.to_batches(BATCH):  # as `digest_of_rows`, many rows at a time
-            lines = pc.binary_join_element_wise(*batch.columns, "\x1f")
-            digest.update("\x1e".join([*_strings(lines), ""]).encode())
-        return digest.hexdigest()
+        if self.buckets is None:
+            return digest_of(self._rows, self.table.key)
+        return digest_of_leaves(self.leaves())
+
+    def leaves(self) -> dict[int, Leaf]:
+        """Size and digest of each bucket that has rows."""
+        self._settle()
+        found = leaves(self._warehouse, self.table, self._rows)
+        return {**self._known, **found}
+
+    def source(self) -> Source:
+        """The rows as they stand."""
+        return Source(self.table, self._scope, self.snapshot())
 
     def snapshot(self) -> str | None:
         """The table's snapshot of which `digest` holds."""
@@ -105,7 +143,9 @@ class OwnRows:
     def _settle(self) -> None:
         """Read the rows anew if another writer came between, so that snapshot and digest agree."""
         if self._head is None:
-            self._read()
+            self.undisturbed, self._known = False, {}
+            branch = self._branch if self._staged else None
+            self._read(self._warehouse.snapshot(self.table, branch))
 
     def staged(self) -> str | None:
         """Snapshot of what was written to the branch; None if nothing was."""
@@ -123,7 +163,7 @@ class OwnRows:
         if self._warehouse.publish(self.table, self._branch):
             self._head = staged
         else:
-            for wave in waves(dict.fromkeys(self._staged, 1), REPLAYED, self._warehouse.bucket):
+            for wave in waves(dict.fromkeys(self._staged, 1), REPLAYED, self._warehouse.buckets):
                 rows = self._warehouse.scan(self.table, self._scope, groups=wave, snapshot=staged)
                 self._warehouse.replace(self.table, self._scope, wave, rows)
             self.discard()
@@ -171,7 +211,7 @@ class OwnRows:
     ) -> Iterable[tuple[str, ...]]:
         """Waves of a plan's stale groups; one empty wave where groups only have to go."""
         stale = {group: weights.get(group, 1) for group in plan.stale}
-        found = waves(stale, capacity, self._warehouse.bucket)
+        found = waves(stale, capacity, self._warehouse.buckets)
         return found if stale else [()] * bool(plan.removed)
 
     def _complete(self, rows: pa.Table) -> pa.Table:
@@ -200,8 +240,35 @@ class OwnRows:
         self.report.added += len(after.keys() - before.keys())
         self.report.removed += len(before.keys() - after.keys())
         self.report.changed += sum(before[key] != after[key] for key in before.keys() & after)
-        self.report.rows = self._rows.num_rows
+        self._sum()
         self.report.work.commits += 1
+
+
+def leaves(warehouse: Warehouse, table: TableSpec, rows: pa.Table) -> dict[int, Leaf]:
+    """Size and digest of each bucket of some rows, which have the group, the key and `digest`."""
+    if not rows.num_rows:
+        return {}
+    places = warehouse.buckets(rows.column(table.group))
+    found = {}
+    for bucket in sorted(pc.unique(places).to_pylist()):
+        of_bucket = rows.filter(pc.equal(places, bucket))
+        found[bucket] = Leaf(of_bucket.num_rows, digest_of(of_bucket, table.key))
+    return found
+
+
+def digest_of_leaves(found: Mapping[int, Leaf]) -> str:
+    """Digest of a partition from those of its buckets."""
+    return digest_of_rows((str(bucket), leaf.digest) for bucket, leaf in sorted(found.items()))
+
+
+def digest_of(rows: pa.Table, key: str) -> str:
+    """Digest of the keys and digests of rows: `digest_of_rows`, many at a time."""
+    ordered = rows.select([key, "digest"]).sort_by([(key, "ascending"), ("digest", "ascending")])
+    digest = hashlib.sha256()
+    for batch in ordered.to_batches(BATCH):
+        lines = pc.binary_join_element_wise(*batch.columns, "\x1f")
+        digest.update("\x1e".join([*_strings(lines), ""]).encode())
+    return digest.hexdigest()
 
 
 def _split(rows: pa.Table, column: str, values: Sequence[str]) -> tuple[pa.Table, pa.Table]:
@@ -239,6 +306,23 @@ def carry_out(
         for table, rows in zip(tables, rows_of_tables, strict=True):
             table.replace((*settled, *removed), rows)
         removed = ()
+
+
+def keep(tables: Sequence[OwnRows], unsettled: Collection[str] = ()) -> None:
+    """Note how a materialisation leaves its buckets, unless another writer came between.
+
+    Args:
+        tables: Its rows, of the same buckets.
+        unsettled: Groups that have to be looked at again.
+    """
+    buckets = tables[0].buckets
+    values: dict[int, dict[str, Leaf]] = {}
+    for table in tables:
+        for bucket, leaf in table.leaves().items():
+            values.setdefault(bucket, {})[table.table.name] = leaf
+    sources = [table.source() for table in tables]
+    if buckets and all(table.undisturbed for table in tables):
+        buckets.keep(values, sources, unsettled)
 
 
 def row_digests(rows: pa.Table, content: Sequence[str]) -> list[str]:

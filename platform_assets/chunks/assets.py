@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from platform_assets.automation import ON_CHANGE
+from platform_assets.buckets import Source
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.chunks.audit import faults
 from platform_assets.chunks.chunking import ChunkingConfig
@@ -16,6 +17,7 @@ from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger
 from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.results import OWNERS, lineage, materialized, table_metadata
+from platform_assets.tables import keep
 from resources.encoding import Tokenizer
 from resources.engines import Engine
 from resources.model_hub import ModelHub
@@ -62,11 +64,12 @@ def chunks(
     chunking = ChunkingConfig.from_env()
     known = tokenizers(hub)
     branch = f"{STAGED}{corpus}-{context.run.run_id[:8]}-{context.retry_number}"
-    pins = (CODE_VERSION, upstream.snapshot, branch)
-    own = refresh(corpus, warehouse, known, chunking, engine, *pins)
+    parsed = Source(DOCUMENTS, {"corpus": corpus}, upstream.snapshot)
+    own = refresh(parsed, lake, warehouse, known, chunking, engine, CODE_VERSION, branch)
     limit, documents = token_limit(known), upstream.snapshot
     staged = own.staged()
-    if staged and (found := faults(warehouse, corpus, limit, staged, documents)):
+    open_ = own.buckets.open if own.buckets else None
+    if staged and (found := faults(warehouse, corpus, limit, staged, documents, open_)):
         own.discard()
         raise dg.Failure(
             f"the chunks are not published, those before stay: {'; '.join(found)}",
@@ -76,6 +79,7 @@ def chunks(
     own.publish()
     config_digest = {"chunking": chunking.digest}
     record = ledger.commit(own.record(CODE_VERSION, config_digest, [upstream]))
+    keep([own])
     columns = lineage(CHUNKS, {"documents": DOCUMENTS}, {"text": ("documents", "elements")})
     manifest = ledger.manifest(record)
     described = {"dagster/column_lineage": columns, MANIFEST: manifest}

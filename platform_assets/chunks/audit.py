@@ -4,6 +4,8 @@ Here: the examinations that the asset makes before it publishes and that checks 
 Not here: either of those (assets.py, checks.py).
 """
 
+from collections.abc import Collection
+
 import pyarrow.compute as pc
 
 from platform_assets.checking import Verdict
@@ -13,7 +15,12 @@ from resources.warehouse import Warehouse
 
 
 def faults(
-    warehouse: Warehouse, corpus: str, limit: int, chunks: str | None, documents: str | None
+    warehouse: Warehouse,
+    corpus: str,
+    limit: int,
+    chunks: str | None,
+    documents: str | None,
+    buckets: Collection[int] | None,
 ) -> list[str]:
     """Why the chunks of a snapshot may not be read; empty if they may.
 
@@ -23,29 +30,41 @@ def faults(
         limit: Tokens that every encoder reads.
         chunks: Snapshot of the chunks, which may be on a branch.
         documents: Snapshot of the documents they were made from.
+        buckets: Those that are looked at; None is all.
     """
     verdicts = (
-        length(warehouse, corpus, limit, chunks),
-        coverage(warehouse, corpus, chunks, documents),
+        length(warehouse, corpus, limit, chunks, buckets),
+        coverage(warehouse, corpus, chunks, documents, buckets),
     )
     return [verdict.fault for verdict in verdicts if verdict.fault]
 
 
-def length(warehouse: Warehouse, corpus: str, limit: int, snapshot: str | None = None) -> Verdict:
+def length(
+    warehouse: Warehouse,
+    corpus: str,
+    limit: int,
+    snapshot: str | None = None,
+    buckets: Collection[int] | None = None,
+) -> Verdict:
     """No chunk is longer than any encoder reads."""
-    rows = warehouse.scan(CHUNKS, {"corpus": corpus}, ["token_count"], snapshot=snapshot)
+    scope = {"corpus": corpus}
+    rows = warehouse.scan(CHUNKS, scope, ["token_count"], snapshot=snapshot, buckets=buckets)
     longest = pc.max(rows.column("token_count")).as_py() or 0
     fault = f"a chunk has {longest} tokens, the limit is {limit}" if longest > limit else None
     return Verdict(fault, {"longest": longest, "limit": limit})
 
 
 def coverage(
-    warehouse: Warehouse, corpus: str, chunks: str | None = None, documents: str | None = None
+    warehouse: Warehouse,
+    corpus: str,
+    chunks: str | None = None,
+    documents: str | None = None,
+    buckets: Collection[int] | None = None,
 ) -> Verdict:
     """Chunks belong to the documents there are, all of them, and their ids are unique."""
     scope = {"corpus": corpus}
-    rows = warehouse.scan(CHUNKS, scope, ["doc_id", "chunk_id"], snapshot=chunks)
-    parsed = warehouse.scan(DOCUMENTS, scope, ["doc_id"], snapshot=documents)
+    rows = warehouse.scan(CHUNKS, scope, ["doc_id", "chunk_id"], snapshot=chunks, buckets=buckets)
+    parsed = warehouse.scan(DOCUMENTS, scope, ["doc_id"], snapshot=documents, buckets=buckets)
     have, wanted = (set(table.column("doc_id").to_pylist()) for table in (rows, parsed))
     doubled = rows.num_rows - pc.count_distinct(rows.column("chunk_id")).as_py()
     figures = {"documents": len(wanted), "chunks": rows.num_rows}

@@ -1,12 +1,13 @@
 """Brings the chunks of a corpus in line with its documents."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Buckets, Source
 from platform_assets.chunks.chunking import ChunkingConfig, chunk_document
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS
@@ -16,6 +17,7 @@ from platform_assets.streams import computed, cut
 from platform_assets.tables import OwnRows, carry_out, rows_of
 from resources.encoding import Tokenizer
 from resources.engines import Engine
+from resources.object_store import ObjectStore
 from resources.parsing import Element
 from resources.warehouse import Warehouse
 
@@ -54,37 +56,40 @@ class Chunk:
 
 
 def refresh(
-    corpus: str,
+    documents: Source,
+    lake: ObjectStore,
     warehouse: Warehouse,
     tokenizers: Sequence[Tokenizer],
     config: ChunkingConfig,
     engine: Engine,
     code_version: str,
-    snapshot: str | None,
     branch: str | None = None,
 ) -> OwnRows:
     """Chunk the documents whose content, or whose chunking, has changed.
 
-    `snapshot` is the documents' as their provenance pins it; for `branch` see `OwnRows`.
+    `documents` are those that their provenance pins; for `branch` see `OwnRows`.
     """
+    corpus = documents.scope["corpus"]
     scope = {"corpus": corpus}
-    documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "digest"], snapshot=snapshot)
     chunker = [config.digest, *(tokenizer.digest for tokenizer in tokenizers)]
-    digests = documents.column("digest").to_pylist()
+    made_by, now = (code_version, *chunker), Source.now(warehouse, CHUNKS, scope)
+    buckets = Buckets(lake, warehouse, f"chunks/{corpus}", made_by, [documents], [now])
+    parsed = documents.scan(warehouse, ["doc_id", "digest"], buckets.open)
+    digests = parsed.column("digest").to_pylist()
     values = [fingerprint(code_version, digest, *chunker) for digest in digests]
-    own = OwnRows(warehouse, CHUNKS, scope, branch)
-    wanted = fingerprints(documents.column("doc_id"), values)
+    own = OwnRows(warehouse, CHUNKS, scope, branch, buckets)
+    wanted = fingerprints(parsed.column("doc_id"), values)
     plan = diff(wanted, own.fingerprints())
     chosen = wanted.filter(pc.is_in(wanted.column("id"), pa.array(plan.stale, pa.string())))
     prints = dict(zip(*(column.to_pylist() for column in chosen.columns), strict=True))
-    sizes = _sizes(warehouse, corpus, plan.stale)
+    sizes = _sizes(warehouse, corpus, plan.stale, buckets.open)
 
     def batches(wave: Sequence[str]) -> list[list[Fingerprinted]]:
         parts = cut(wave, sizes, engine.parts)
         return [[(doc_id, prints[doc_id]) for doc_id in part] for part in parts]
 
     def committed() -> Iterator[tuple[Sequence[str], Sequence[pa.Table]]]:
-        task = Chunk(corpus, warehouse, snapshot, tokenizers, config)
+        task = Chunk(corpus, warehouse, documents.snapshot, tokenizers, config)
         waves = own.waves(plan, sizes, WAVE_BYTES)
         for wave, tables in computed(engine, task, waves, batches):
             yield wave, [pa.concat_tables([rows_of(CHUNKS, []), *tables])]
@@ -93,11 +98,13 @@ def refresh(
     return own
 
 
-def _sizes(warehouse: Warehouse, corpus: str, doc_ids: Sequence[str]) -> dict[str, int]:
+def _sizes(
+    warehouse: Warehouse, corpus: str, doc_ids: Sequence[str], buckets: Collection[int]
+) -> dict[str, int]:
     """Bytes of documents as the manifest has them, which only says how large waves are."""
     if not doc_ids:
         return {}
-    found = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id", "size"])
+    found = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id", "size"], buckets=buckets)
     found = found.filter(pc.is_in(found.column("doc_id"), pa.array(doc_ids, pa.string())))
     sizes = pc.max_element_wise(found.column("size"), LEAST_BYTES).to_pylist()
     return dict(zip(found.column("doc_id").to_pylist(), sizes, strict=True))

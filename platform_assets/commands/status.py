@@ -8,9 +8,7 @@ from platform_assets.commands.state import State
 from platform_assets.documents.table import REJECTED_DOCUMENTS
 from platform_assets.evaluation.refresh import BASELINE, MEASURED, Quality, qualities
 from platform_assets.raw_objects.assets import CODE_VERSION
-from platform_assets.raw_objects.refresh import fingerprinted, listing, plan
-from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.tables import OwnRows
+from platform_assets.raw_objects.refresh import compare
 
 
 def status(state: State) -> dict[str, Any]:
@@ -66,9 +64,8 @@ def _rows(state: State, asset: str, partition: str) -> int:
 
 def _stale(state: State, corpus: str) -> list[str]:
     """Asset partitions of a corpus made from an upstream that has changed since."""
-    manifest = OwnRows(state.warehouse, RAW_OBJECTS, {"corpus": corpus})
-    uploaded = plan(fingerprinted(listing(state.lake, corpus), CODE_VERSION), manifest)
-    stale = [f"raw_objects [{corpus}]"] if uploaded else []
+    found = compare(corpus, state.lake, state.warehouse, CODE_VERSION)
+    stale = [f"raw_objects [{corpus}]"] if found.plan else []
     names = [(asset, corpus) for asset in ("documents", "chunks", "queries", "published_index")]
     names += [
         (asset, f"{corpus}|{encoder}")

@@ -12,6 +12,7 @@ from platform_assets.provenance import Ledger, canonical, sha256_text
 from platform_assets.raw_objects.assets import raw_objects
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.results import OWNERS, lineage, materialized, progress_log, table_metadata
+from platform_assets.tables import keep
 from resources.engines import Engine
 from resources.object_store import ObjectStore
 from resources.parsing import DocumentParser
@@ -62,6 +63,7 @@ def documents(
     config = {"parser": parser.fingerprint}
     record = done.accepted.record(CODE_VERSION, config, [upstream], details)
     record = ledger.commit(replace(record, digest=sha256_text(f"{accepted}|{rejected}")))
+    keep([done.accepted, done.rejected], done.unsettled)
     report = done.accepted.report
     commits = report.work.commits + done.rejected.report.work.commits
     report.work = replace(report.work, parsed=done.parsed, commits=commits)

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Buckets, Source
 from platform_assets.documents.parsing import Listed, Outcome, Parse
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.erasure.tombstones import REASON, Refusals, refusals
@@ -69,11 +70,17 @@ def refresh(
     """
     scope = {"corpus": corpus}
     refused = refusals(lake, corpus)
-    objects = _objects(warehouse, corpus, refused, parser, code_version)
+    manifest = Source.now(warehouse, RAW_OBJECTS, scope)
+    made_by = (code_version, parser.fingerprint, refused.digest)
+    own = [Source.now(warehouse, table, scope) for table in (DOCUMENTS, REJECTED_DOCUMENTS)]
+    buckets = Buckets(lake, warehouse, f"documents/{corpus}", made_by, [manifest], own)
     tables = (
-        OwnRows(warehouse, DOCUMENTS, scope),
-        OwnRows(warehouse, REJECTED_DOCUMENTS, scope),
+        OwnRows(warehouse, DOCUMENTS, scope, buckets=buckets),
+        OwnRows(warehouse, REJECTED_DOCUMENTS, scope, buckets=buckets),
     )
+    columns = ["doc_id", "key", "sha256", "size"]
+    found = manifest.scan(warehouse, columns, buckets.open)
+    objects = _objects(found, refused, parser, code_version)
     done = Documents(*tables)
     wanted = fingerprints(objects.column("doc_id"), objects.column("fingerprint"))
     plan = diff(wanted, pa.concat_tables([table.fingerprints() for table in tables]))
@@ -96,15 +103,9 @@ def refresh(
 
 
 def _objects(
-    warehouse: Warehouse,
-    corpus: str,
-    refused: Refusals,
-    parser: DocumentParser,
-    code_version: str,
+    found: pa.Table, refused: Refusals, parser: DocumentParser, code_version: str
 ) -> pa.Table:
     """The objects that are documents, each with the fingerprint of what it is to become."""
-    columns = ["doc_id", "key", "sha256", "size"]
-    found = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, columns)
     flags = [not is_evaluation_file(key) for key in found.column("key").to_pylist()]
     found = found.filter(pa.array(flags, pa.bool_()))
     pairs = zip(*(found.column(name).to_pylist() for name in ("doc_id", "sha256")), strict=True)

@@ -25,6 +25,7 @@ from platform_assets.results import (
     progress_log,
     table_metadata,
 )
+from platform_assets.tables import keep
 from resources.engines import Engine
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
@@ -58,6 +59,7 @@ def embeddings(
     encoder_of = partial(checkpoint_store.load_same, checkpoint)
     own = refresh(
         Encode(corpus, warehouse, upstream[0].snapshot, encoder_of),
+        lake,
         encoder,
         checkpoint.details["encoder_digest"],
         engine,
@@ -65,6 +67,7 @@ def embeddings(
         CODE_VERSION,
     )
     record = ledger.commit(own.record(CODE_VERSION, upstream=upstream))
+    keep([own])
     found = lineage(EMBEDDINGS, {"chunks": CHUNKS}, {"vector": ("chunks", "text")})
     seconds = time.monotonic() - started if own.report.work.embedded else 0.0
     return materialized(own.report, record, {"dagster/column_lineage": found, SECONDS: seconds})

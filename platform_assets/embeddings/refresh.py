@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Buckets, Source
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.encoding import Encode, Missing
 from platform_assets.embeddings.table import EMBEDDINGS
@@ -17,6 +18,8 @@ from platform_assets.streams import computed, cut
 from platform_assets.tables import OwnRows, carry_out, empty
 from resources.encoding import Vectors
 from resources.engines import Engine
+from resources.object_store import ObjectStore
+from resources.warehouse import Warehouse
 
 IDENTITY = ("chunk_id", "text_digest")
 """Columns of a chunk that its embedding depends on."""
@@ -87,6 +90,7 @@ class Embedder:
 
 def refresh(
     task: Encode,
+    lake: ObjectStore,
     encoder_name: str,
     encoder_digest: str,
     engine: Engine,
@@ -97,6 +101,7 @@ def refresh(
 
     Args:
         task: Whose chunks, and who encodes them.
+        lake: Where it is noted which buckets are in line.
         encoder_name: Whose rows these are.
         encoder_digest: What its vectors are made by.
         engine: Where it encodes.
@@ -104,8 +109,13 @@ def refresh(
         code_version: Vectors of another one are made anew.
     """
     warehouse, corpus = task.warehouse, task.corpus
-    chunks, tokens = _chunks(task, encoder_digest, code_version)
-    own = OwnRows(warehouse, EMBEDDINGS, {"corpus": corpus, "encoder": encoder_name})
+    scope = {"corpus": corpus, "encoder": encoder_name}
+    source = Source(CHUNKS, {"corpus": corpus}, task.snapshot)
+    now = Source.now(warehouse, EMBEDDINGS, scope)
+    name, made_by = f"embeddings/{corpus}|{encoder_name}", (code_version, encoder_digest)
+    buckets = Buckets(lake, warehouse, name, made_by, [source], [now])
+    chunks, tokens = _chunks(source, warehouse, buckets, encoder_digest, code_version)
+    own = OwnRows(warehouse, EMBEDDINGS, scope, buckets=buckets)
     wanted = fingerprints(chunks.column("doc_id"), chunks.column("fingerprint"))
     plan = diff(wanted, own.fingerprints())
     chosen = pc.is_in(chunks.column("doc_id"), pa.array(plan.stale, pa.string()))
@@ -130,12 +140,11 @@ def refresh(
 
 
 def _chunks(
-    task: Encode, encoder_digest: str, code_version: str
+    source: Source, warehouse: Warehouse, buckets: Buckets, encoder_digest: str, code_version: str
 ) -> tuple[pa.Table, pa.ChunkedArray]:
-    """The corpus's chunks with the fingerprints of their embeddings; their lengths in tokens."""
+    """The open chunks with the fingerprints of their embeddings; their lengths in tokens."""
     columns = ["doc_id", "chunk_id", "text_digest", "token_count"]
-    scope = {"corpus": task.corpus}
-    found = task.warehouse.scan(CHUNKS, scope, columns, snapshot=task.snapshot)
+    found = source.scan(warehouse, columns, buckets.open)
     prints = [
         value
         for batch in found.to_batches()

@@ -25,7 +25,7 @@ from platform_assets.queries import split_of
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.refresh import listing
-from platform_assets.raw_objects.table import RAW_OBJECTS
+from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -84,10 +84,11 @@ def _holders(corpus: str, doc_id: str, lake: ObjectStore, warehouse: Warehouse) 
     }
     if not mine:  # it was uploaded, and never materialised
         listed = listing(lake, corpus)
-        found = listed.filter(pc.equal(listed.column("doc_id"), doc_id)).to_pylist()
         mine = {
             Holder(doc_id, row["key"], lake.sha256(f"{corpus}/{row['key']}"), row["size"])
-            for row in found
+            for batch in listed.to_batches()
+            for row in batch.to_pylist()
+            if document_id(corpus, row["key"]) == doc_id
         }
     contents = {holder.sha256 for holder in mine}
     rows = warehouse.scan(RAW_OBJECTS, scope, names).to_pylist()

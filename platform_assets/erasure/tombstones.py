@@ -11,7 +11,7 @@ Not here: the erasure itself (begin.py, settle.py), what asks for a tombstone (d
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from platform_assets.provenance import PREFIX, sha256_text
+from platform_assets.provenance import PREFIX, canonical, sha256_text
 from resources.object_store import ObjectStore
 
 REASON = "erased"
@@ -35,6 +35,11 @@ class Refusals:
     def cover(self, doc_id: str, sha256: str) -> bool:
         """Whether an object at this place, or with these bytes, was erased."""
         return doc_id in self.documents or sha256 in self.contents
+
+    @property
+    def digest(self) -> str:
+        """Changes with every mark made or lifted."""
+        return sha256_text(canonical([sorted(self.documents), sorted(self.contents)]))
 
     def letter(self) -> dict[str, str]:
         """Reason and message of the dead letter of what is refused."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from platform_assets.buckets import Source
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.refresh import losses
 from platform_assets.checkpoints.store import CheckpointStore
@@ -66,7 +65,9 @@ def draw(
         "corpus_growth": growth(corpus, series),
     }
     if measured:
-        figures["embedding_map"] = _embedding_map(corpus, next(iter(measured)), warehouse)
+        figures["embedding_map"] = _embedding_map(
+            corpus, next(iter(measured)), warehouse, len(tokens)
+        )
     return {name: png(figure) for name, figure in figures.items()}
 
 
@@ -109,11 +110,10 @@ def _quality_figures(
     }
 
 
-def _embedding_map(corpus: str, encoder: str, warehouse: Warehouse) -> "Figure":
+def _embedding_map(corpus: str, encoder: str, warehouse: Warehouse, chunks: int) -> "Figure":
     scope = {"corpus": corpus}
-    chunks = warehouse.scan(CHUNKS, scope, ["chunk_id", "key", "doc_id"])
-    shown = of_few_buckets(warehouse, chunks.column("doc_id"), MOST_MAPPED)
-    of_shown = chunks.filter(pc.is_in(chunks.column("doc_id"), pa.array(shown, pa.string())))
+    shown = of_few_buckets(warehouse, Source.now(warehouse, CHUNKS, scope), MOST_MAPPED)
+    of_shown = warehouse.scan(CHUNKS, scope, ["chunk_id", "key"], shown)
     pairs = zip(*(of_shown.column(name).to_pylist() for name in ("chunk_id", "key")), strict=True)
     groups = {chunk_id: document_group(key) for chunk_id, key in pairs}
     rows = warehouse.scan(EMBEDDINGS, scope | {"encoder": encoder}, ["chunk_id", "vector"], shown)
@@ -121,4 +121,4 @@ def _embedding_map(corpus: str, encoder: str, warehouse: Warehouse) -> "Figure":
     ids = rows.column("chunk_id").to_pylist()
     vectors = np.stack(rows.column("vector").to_numpy()) if ids else np.empty((0, 0))
     of_rows = [groups.get(name, "") for name in ids]
-    return projection(corpus, encoder, vectors, of_rows, chunks.num_rows)
+    return projection(corpus, encoder, vectors, of_rows, chunks)

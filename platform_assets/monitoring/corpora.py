@@ -4,7 +4,6 @@ Here: reading the ledger, the tables and the vector store; what has not changed 
 look is not read again. Not here: what was done and when (history.py).
 """
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,15 +13,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Source
 from platform_assets.documents.table import REJECTED_DOCUMENTS
 from platform_assets.evaluation.refresh import qualities
 from platform_assets.monitoring.metrics import Sample
 from platform_assets.monitoring.sources import Fault
 from platform_assets.provenance import Ledger, Record
 from platform_assets.raw_objects.assets import CODE_VERSION
-from platform_assets.raw_objects.refresh import fingerprinted, listing, plan
+from platform_assets.raw_objects.refresh import Compared, compare
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.tables import OwnRows
+from platform_assets.reconcile import diff, fingerprints
 from resources.object_store import ObjectStore
 from resources.vector_store import Served, VectorStore
 from resources.warehouse import Warehouse
@@ -74,12 +74,11 @@ class Corpora:
             yield Sample("lakeloom_rejected_documents", count, {"corpus": corpus, "reason": reason})
 
     def _backlog(self, corpus: str) -> Iterator[Sample]:
-        objects = fingerprinted(listing(self._lake, corpus), CODE_VERSION)
-        manifest = self._ledger.latest("raw_objects", corpus)
+        found = compare(corpus, self._lake, self._warehouse, CODE_VERSION)
         shown = self._shown(corpus)
-        now = (_digest(objects), manifest, shown)
+        now = (found.plan, found.own.snapshot(), shown)
         uploaded, removed = self._unless_same(
-            ("backlog", corpus), now, lambda: self._waiting(corpus, objects, shown)
+            ("backlog", corpus), now, lambda: self._waiting(corpus, found, shown)
         )
         waited = time.time() - min(uploaded).timestamp() if uploaded else 0.0
         count = len(uploaded) + removed
@@ -100,24 +99,23 @@ class Corpora:
         return self._ledger.get(self._ledger.manifest(of_served))
 
     def _waiting(
-        self, corpus: str, objects: pa.Table, shown: Record | None
+        self, corpus: str, found: Compared, shown: Record | None
     ) -> tuple[list[datetime], int]:
         """Upload times of objects that are not shown, and how many that are gone still are."""
         scope = {"corpus": corpus}
-        own = OwnRows(self._warehouse, RAW_OBJECTS, scope)
-        found = plan(objects, own)
-        waiting, gone = set(found.stale), set(found.removed)
-        now = self._contents(scope, own.snapshot())
-        then = self._contents(scope, shown.snapshot) if shown and shown.snapshot else {}
-        waiting |= {doc_id for doc_id, digest in now.items() if then.get(doc_id) != digest} - gone
-        gone |= then.keys() - now.keys() - waiting
-        chosen = pc.is_in(objects.column("doc_id"), pa.array(sorted(waiting), pa.string()))
-        return objects.filter(chosen).column("modified").to_pylist(), len(gone)
+        stale, gone = set(found.plan.stale), set(found.plan.removed)
+        chosen = pc.is_in(found.objects.column("doc_id"), pa.array(sorted(stale), pa.string()))
+        uploaded = found.objects.filter(chosen).column("modified").to_pylist()
+        now = found.own.source()
+        then = Source(RAW_OBJECTS, scope, shown.snapshot if shown else None)
+        plan = diff(*(self._contents(each) for each in (now, then)))
+        waiting = sorted({*plan.stale} - stale - gone)
+        rows = self._warehouse.scan(RAW_OBJECTS, scope, ["modified"], waiting, now.snapshot)
+        gone |= {*plan.removed} - stale
+        return uploaded + rows.column("modified").to_pylist(), len(gone)
 
-    def _contents(self, scope: dict[str, str], snapshot: str | None) -> dict[str, str]:
-        rows = self._warehouse.scan(RAW_OBJECTS, scope, ["doc_id", "digest"], snapshot=snapshot)
-        ids, digests = (rows.column(name).to_pylist() for name in ("doc_id", "digest"))
-        return dict(zip(ids, digests, strict=True))
+    def _contents(self, manifest: Source) -> pa.Table:
+        return fingerprints(*manifest.scan(self._warehouse, ["doc_id", "digest"]).columns)
 
     def _indexes(self, corpus: str) -> Iterator[Sample]:
         served = self._vectors.served(corpus)
@@ -154,12 +152,3 @@ class Corpora:
 def _labels(corpus: str, served: Served) -> dict[str, str]:
     retriever = str(served.retriever)
     return {"corpus": corpus, "encoder": served.encoder, "retriever": retriever}
-
-
-def _digest(objects: pa.Table) -> str:
-    digest = hashlib.sha256()
-    for batch in objects.select(["doc_id", "fingerprint"]).to_batches():
-        for column in batch.columns:
-            for value in column.to_pylist():
-                digest.update(value.encode())
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Source
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.vectors import CODE_VERSION, StoredVectors, encode_missing
 from platform_assets.erasure.tombstones import refusals
@@ -87,13 +88,14 @@ def _seen_chunks(
     Of a large corpus those are the chunks of the judged documents and of a sample.
     """
     scope = {"corpus": corpus}
-    index = warehouse.scan(CHUNKS, scope, ["doc_id", "key", "text_digest"])
+    source = Source.now(warehouse, CHUNKS, scope)
+    index = source.scan(warehouse, ["doc_id", "key", "text_digest"])
     keys = index.column("key")
     tests = held_out(_all_queries(warehouse, corpus), keys.unique().to_pylist())
     of_tests = index.filter(pc.is_in(keys, pa.array(sorted(tests), pa.string())))
     judged = pa.array({key for query in queries for key in query.judgements}, pa.string())
     own = index.filter(pc.is_in(keys, judged)).column("doc_id").to_pylist()
-    chosen = {*own, *of_few_buckets(warehouse, index.column("doc_id"), MOST_MINED)}
+    chosen = {*own, *of_few_buckets(warehouse, source, MOST_MINED)}
     columns = ["chunk_id", "key", "text", "text_digest", "position"]
     found = warehouse.scan(CHUNKS, scope, columns, sorted(chosen))
     hidden = pc.is_in(found.column("text_digest"), of_tests.column("text_digest").combine_chunks())

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Source
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import Query, QuerySet, split_of
@@ -16,7 +17,7 @@ from platform_assets.queries.derive import (
     with_test,
 )
 from platform_assets.queries.table import QUERIES
-from platform_assets.queries.uploaded import is_evaluation_file, uploaded_queries
+from platform_assets.queries.uploaded import EVALUATION_FILES, is_evaluation_file, uploaded_queries
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import diff, fingerprints
 from platform_assets.sampling import of_few_buckets
@@ -25,7 +26,7 @@ from resources.object_store import ObjectStore
 from resources.parsing import Element, ParsedDocument
 from resources.warehouse import Warehouse
 
-MOST_ASKED = 20_000
+MOST_ASKED = 4_000
 """Documents of which queries are made; hundreds of queries need no more."""
 OPENING = 8
 """Elements of a document in which its first words are looked for."""
@@ -34,13 +35,18 @@ OPENING = 8
 def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRows, QuerySet]:
     """Read the judgements uploaded beside a corpus, or derive queries where none can be used."""
     scope = {"corpus": corpus}
-    keys = warehouse.scan(RAW_OBJECTS, scope, ["key"]).column("key").to_pylist()
+    keys = warehouse.scan(RAW_OBJECTS, scope, ["key"]).column("key")
+    keys = keys.filter(pc.match_substring_regex(keys, EVALUATION_FILES)).to_pylist()
     files = {key: lake.get(f"{corpus}/{key}") for key in keys if is_evaluation_file(key)}
-    documents = warehouse.scan(DOCUMENTS, scope, ["doc_id", "key", "sha256"])
-    found = _uploaded(files, documents.column("key").to_pylist()) if files else QuerySet(())
+    documents = Source.now(warehouse, DOCUMENTS, scope)
+    found = QuerySet(())
+    if files:
+        names = documents.scan(warehouse, ["key"]).column("key").to_pylist()
+        found = _uploaded(files, names)
     if not found.queries:
-        asked = of_few_buckets(warehouse, documents.column("doc_id"), MOST_ASKED)
-        found = replace(found, queries=_derived(corpus, warehouse, documents, asked))
+        asked = of_few_buckets(warehouse, documents, MOST_ASKED)
+        known = documents.scan(warehouse, ["doc_id", "key", "sha256"])
+        found = replace(found, queries=_derived(corpus, warehouse, known, asked))
     rows = {query.query_id: _row(query) for query in found.queries}
     own = OwnRows(warehouse, QUERIES, scope)
 

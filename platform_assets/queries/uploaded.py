@@ -15,6 +15,8 @@ from platform_assets.queries import Query, QuerySet, Split, split_of
 
 _QUERIES = re.compile(r"(?:(?P<set>[^/]+)\.)?queries\.jsonl")
 _JUDGEMENTS = re.compile(r"(?:(?P<set>[^/]+)\.)?qrels\.tsv|qrels/(?P<split>[^/]+)\.tsv")
+EVALUATION_FILES = r"(queries\.jsonl|qrels\.tsv|^qrels/[^/]+\.tsv)$"
+"""What every key of an evaluation file matches, and few others do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from platform_assets.raw_objects.arrivals import METADATA, Arrivals
 from platform_assets.raw_objects.refresh import refresh
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.results import OWNERS, materialized, table_metadata
+from platform_assets.tables import keep
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -32,4 +33,5 @@ def raw_objects(
     arrivals = Arrivals()
     own = refresh(corpus, lake, warehouse, CODE_VERSION, arrivals)
     record = Ledger(lake).commit(own.record(CODE_VERSION))
+    keep([own])
     return materialized(own.report, record, {METADATA: arrivals.sketch()})

@@ -20,8 +20,8 @@ def manifest_matches_lake(
     """Every object in the lake has a row, and every row an object. Uploads since then warn."""
 
     def examine(corpus: str) -> Verdict:
-        rows = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id"]).column("doc_id")
-        objects = listing(lake, corpus).column("doc_id")
+        rows = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["key"]).column("key")
+        objects = listing(lake, corpus).column("key")
         found = diff(fingerprints(objects, objects), fingerprints(rows, rows))
         figures = {"objects": len(objects), "rows": len(rows)}
         if not found:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from platform_assets.buckets import Buckets, Source
 from platform_assets.raw_objects.arrivals import Arrivals
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import Plan, diff, fingerprint, fingerprints
@@ -20,8 +22,11 @@ READERS = 8
 """Objects read at a time for their digest."""
 PAGE = 10_000
 """Objects of a listing held as Python's objects at a time."""
-_LISTED = ("doc_id", "key", "size", "etag", "modified")
+_LISTED = ("key", "size", "etag", "modified")
 LISTING = pa.schema([RAW_OBJECTS.schema.field(name).remove_metadata() for name in _LISTED])
+IDENTIFIED = LISTING.append(pa.field("doc_id", pa.string())).append(
+    pa.field("fingerprint", pa.string())
+)
 
 
 def listing(lake: ObjectStore, corpus: str) -> pa.Table:
@@ -34,16 +39,33 @@ def listing(lake: ObjectStore, corpus: str) -> pa.Table:
     return pa.Table.from_batches((_listed(corpus, batch) for batch in batches), LISTING)
 
 
-def fingerprinted(objects: pa.Table, code_version: str) -> pa.Table:
-    """A listing with the column `fingerprint`: digests of what it says of each object."""
-    parts = [_fingerprints(batch, code_version) for batch in objects.to_batches(PAGE)]
-    return objects.append_column("fingerprint", pa.chunked_array(parts, pa.string()))
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The lake held against the manifest."""
+
+    objects: pa.Table
+    """Columns of `LISTING`, `doc_id` and `fingerprint`: objects of the buckets looked at."""
+    own: OwnRows
+    plan: Plan
+    """What the manifest does not hold, or holds otherwise."""
 
 
-def plan(objects: pa.Table, own: OwnRows) -> Plan:
-    """What of a fingerprinted listing the manifest does not hold, or holds otherwise."""
-    wanted = fingerprints(objects.column("doc_id"), objects.column("fingerprint"))
-    return diff(wanted, own.fingerprints())
+def compare(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: str) -> Compared:
+    """List a corpus and find what the manifest lacks.
+
+    All objects are compared by what the listing says of them. Ids and fingerprints are worked out
+    where something differs: in the buckets that hold it.
+    """
+    scope, objects = {"corpus": corpus}, listing(lake, corpus)
+    now = Source.now(warehouse, RAW_OBJECTS, scope)
+    buckets = Buckets(lake, warehouse, f"raw_objects/{corpus}", [code_version], [], [now])
+    if buckets.known:
+        objects = _of_open(corpus, objects, now.scan(warehouse, _LISTED), buckets, warehouse)
+    own = OwnRows(warehouse, RAW_OBJECTS, scope, buckets=buckets)
+    parts = [_identified(corpus, code_version, batch) for batch in objects.to_batches(PAGE)]
+    found = pa.Table.from_batches(parts, IDENTIFIED)
+    wanted = fingerprints(found.column("doc_id"), found.column("fingerprint"))
+    return Compared(found, own, diff(wanted, own.fingerprints()))
 
 
 def refresh(
@@ -54,29 +76,49 @@ def refresh(
     arrivals: Arrivals | None = None,
 ) -> OwnRows:
     """Reconcile the manifest of one corpus with the lake; `arrivals` counts what is taken in."""
-    objects = fingerprinted(listing(lake, corpus), code_version)
-    own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": corpus})
+    found = compare(corpus, lake, warehouse, code_version)
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
-        chosen = pc.is_in(objects.column("doc_id"), pa.array(doc_ids, pa.string()))
-        rows = {row["doc_id"]: row for row in objects.filter(chosen).to_pylist()}
+        chosen = pc.is_in(found.objects.column("doc_id"), pa.array(doc_ids, pa.string()))
+        rows = {row["doc_id"]: row for row in found.objects.filter(chosen).to_pylist()}
         with ThreadPoolExecutor(READERS) as readers:
             keys = [f"{corpus}/{row['key']}" for row in rows.values()]
             digests = list(readers.map(lambda key: _digest(lake, key), keys))
-        found = zip(rows.values(), digests, strict=True)
+        read = zip(rows.values(), digests, strict=True)
         if arrivals:
             arrivals.add(row["modified"] for row in rows.values())
-        return rows_of(RAW_OBJECTS, [{**row, "sha256": sha256} for row, sha256 in found if sha256])
+        return rows_of(RAW_OBJECTS, [{**row, "sha256": sha256} for row, sha256 in read if sha256])
 
-    own.carry_out(plan(objects, own), compute, {}, WAVE)
-    return own
+    found.own.carry_out(found.plan, compute, {}, WAVE)
+    return found.own
+
+
+def _of_open(
+    corpus: str, objects: pa.Table, manifest: pa.Table, buckets: Buckets, warehouse: Warehouse
+) -> pa.Table:
+    """The objects of open buckets, after those in which something differs are open."""
+    plan = diff(_marks(objects), _marks(manifest))
+    differing = [*plan.stale, *plan.removed]
+    buckets.reopen([document_id(corpus, key) for key in differing])
+    if not buckets.known:
+        return objects
+    rows = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["key"], buckets=buckets.open)
+    keys = pa.concat_arrays([*rows.column("key").chunks, pa.array(differing, pa.string())])
+    return objects.filter(pc.is_in(objects.column("key"), keys))
+
+
+def _marks(objects: pa.Table) -> pa.Table:
+    """Key and all that a listing says of an object, as `diff` takes them."""
+    told = (objects.column(name) for name in ("size", "etag"))
+    modified = objects.column("modified").cast(pa.int64())
+    texts = [column.cast(pa.string()) for column in (*told, modified)]
+    return fingerprints(objects.column("key"), pc.binary_join_element_wise(*texts, "|"))
 
 
 def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
     keys = [(item.key.removeprefix(f"{corpus}/"), item) for item in items]
     there = [(key, item) for key, item in keys if item.size or not key.endswith("/")]
     columns = [
-        [document_id(corpus, key) for key, _ in there],
         [key for key, _ in there],
         [item.size for _, item in there],
         [item.etag for _, item in there],
@@ -86,15 +128,16 @@ def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=LISTING)
 
 
-def _fingerprints(batch: pa.RecordBatch, code_version: str) -> pa.Array:
+def _identified(corpus: str, code_version: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A listing with ids, and digests of what it says of each object."""
     columns = (batch.column(name).to_pylist() for name in ("etag", "size", "modified"))
-    return pa.array(
-        [
-            fingerprint(code_version, etag, str(size), modified.isoformat())
-            for etag, size, modified in zip(*columns, strict=True)
-        ],
-        pa.string(),
-    )
+    prints = [
+        fingerprint(code_version, etag, str(size), modified.isoformat())
+        for etag, size, modified in zip(*columns, strict=True)
+    ]
+    ids = [document_id(corpus, key) for key in batch.column("key").to_pylist()]
+    more = [pa.array(ids, pa.string()), pa.array(prints, pa.string())]
+    return pa.RecordBatch.from_arrays([*batch.columns, *more], schema=IDENTIFIED)
 
 
 def _digest(lake: ObjectStore, key: str) -> str | None:

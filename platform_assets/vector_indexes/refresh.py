@@ -110,7 +110,7 @@ def refresh(
             stale = set(plan.stale)
             homes = zip(ids, doc_ids, strict=True)
             weights = Counter(doc_id for chunk_id, doc_id in homes if chunk_id in stale)
-            for wave in waves(weights, WAVE_POINTS, warehouse.bucket):
+            for wave in waves(weights, WAVE_POINTS, warehouse.buckets):
                 points = list(_points(source, warehouse, wave, stale))
                 builder.upsert(points)
                 report.work.upserted += len(points)

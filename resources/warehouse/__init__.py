@@ -137,8 +137,20 @@ class Warehouse(Protocol):
         columns: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
         snapshot: str | None = None,
+        buckets: Collection[int] | None = None,
     ) -> pa.Table:
-        """Rows of one scope, optionally of some groups, optionally as of a snapshot.
+        """Rows of one scope, optionally of some groups or buckets, optionally as of a snapshot.
+
+        Raises:
+            LookupError: the snapshot has expired.
+        """
+        ...
+
+    def states(self, table: TableSpec, scope: Scope, snapshot: str | None = None) -> dict[int, str]:
+        """Bucket -> digest of the names of its data files, which never change.
+
+        So a bucket of the same state has the same rows; one without rows has no state. Reads
+        metadata alone.
 
         Raises:
             LookupError: the snapshot has expired.
@@ -193,6 +205,10 @@ class Warehouse(Protocol):
 
     def bucket(self, group: str) -> int:
         """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
+        ...
+
+    def buckets(self, groups: pa.Array) -> pa.Array:
+        """The bucket of each of several groups, as integers; `groups` may be chunked."""
         ...
 
     def snapshots(self, table: TableSpec) -> list[str]:

@@ -66,22 +66,34 @@ class IcebergWarehouse:
         columns: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
         snapshot: str | None = None,
+        buckets: Collection[int] | None = None,
     ) -> pa.Table:
-        """Rows of one scope, optionally of some groups, optionally as of a snapshot."""
-        from resources.warehouse.iceberg_files import read
+        """Rows of one scope, optionally of some groups or buckets, optionally as of a snapshot."""
+        from resources.warehouse.iceberg_files import files_of, read
 
         schema = _selected(table.schema, columns)
-        planned = self._scan(table, scope, columns, groups, snapshot)
-        within = {} if groups is None else {table.group: groups}
-        found = read(planned, table.schema, schema.names, scope, within)
+        within, names = {}, list(schema.names)
+        if groups is not None:
+            within = {table.group: groups}
+            names = list(dict.fromkeys([*names, table.group]))
+            buckets = set(self.buckets(pa.array(groups, pa.string())).to_pylist())
+        planned = self._scan(table, scope, names, snapshot)
+        tasks = files_of(planned, buckets)
+        found = read(planned, tasks, table.schema, names, scope, within)
         return found.select(schema.names).cast(schema)
+
+    def states(self, table: TableSpec, scope: Scope, snapshot: str | None = None) -> dict[int, str]:
+        """Bucket -> digest of the names of its data files."""
+        from resources.warehouse.iceberg_files import states
+
+        return states(self._scan(table, scope, [table.group], snapshot))
 
     def batches(
         self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
         schema = _selected(table.schema, columns)
-        for batch in self._scan(table, scope, columns, None, None).to_arrow_batch_reader():
+        for batch in self._scan(table, scope, schema.names, None).to_arrow_batch_reader():
             yield pa.RecordBatch.from_arrays(
                 [batch.column(field.name).cast(field.type) for field in schema], schema=schema
             )
@@ -131,10 +143,14 @@ class IcebergWarehouse:
 
     def bucket(self, group: str) -> int:
         """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
+        return int(self.buckets(pa.array([group]))[0].as_py())
+
+    def buckets(self, groups: pa.Array) -> pa.Array:
+        """The bucket of each of several groups."""
         from pyiceberg.transforms import BucketTransform
         from pyiceberg.types import StringType
 
-        return int(BucketTransform(BUCKETS).transform(StringType())(group) or 0)
+        return BucketTransform(BUCKETS).pyarrow_transform(StringType())(groups)
 
     def snapshots(self, table: TableSpec) -> list[str]:
         """Ids of the snapshots that can be read, the oldest first."""
@@ -172,7 +188,8 @@ class IcebergWarehouse:
         """Rows of some groups in any snapshot that can be read."""
         from resources.warehouse.iceberg_erasure import history
 
-        buckets = {group: self.bucket(group) for group in groups}
+        found = self.buckets(pa.array(groups, pa.string())).to_pylist()
+        buckets = dict(zip(groups, found, strict=True))
         return history(self._table(table), table, scope, columns, buckets)
 
     def forget(self, table: TableSpec, scope: Scope, keep: Collection[str]) -> Removed:
@@ -250,16 +267,15 @@ class IcebergWarehouse:
         self,
         table: TableSpec,
         scope: Scope,
-        columns: Sequence[str] | None,
-        groups: Sequence[str] | None,
+        columns: Sequence[str],
         snapshot: str | None,
     ) -> "DataScan":
         iceberg = self._table(table)
         if snapshot and iceberg.snapshot_by_id(int(snapshot)) is None:
             raise LookupError(f"snapshot {snapshot} of {table.name} is not there: it has expired")
         return iceberg.scan(
-            row_filter=_filter(scope, table.group, groups),
-            selected_fields=tuple(columns or ("*",)),
+            row_filter=_filter(scope, table.group, None),
+            selected_fields=tuple(columns),
             snapshot_id=int(snapshot) if snapshot else None,
         )
 

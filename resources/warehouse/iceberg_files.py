@@ -1,10 +1,11 @@
-"""Reading the files of a planned Iceberg scan at once.
+"""The data files of a scope: which lie in which bucket, and reading them at once.
 
 Here: a table's plain data files as one Arrow dataset, several times as fast as pyiceberg, which
-reads them one by one in Python. Not here: which files those are (iceberg.py asks pyiceberg).
+reads them one by one in Python. Not here: tables and commits (iceberg.py).
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
@@ -13,43 +14,74 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from pyiceberg.table import DataScan
+    from pyiceberg.table import DataScan, FileScanTask
     from pyiceberg.table.metadata import TableMetadata
+
+
+def files_of(planned: "DataScan", buckets: Collection[int] | None) -> "list[FileScanTask]":
+    """The files of a planned scan, of some buckets or of all; the bucket is the last partition."""
+    tasks = planned.plan_files()
+    return [task for task in tasks if buckets is None or _bucket(task) in buckets]
+
+
+def states(planned: "DataScan") -> dict[int, str]:
+    """Bucket -> digest of the names of its files, those of deleted rows included."""
+    names: dict[int, list[str]] = {}
+    for task in planned.plan_files():
+        files = (task.file, *task.delete_files)
+        names.setdefault(_bucket(task), []).extend(file.file_path for file in files)
+    return {
+        bucket: hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
+        for bucket, found in sorted(names.items())
+    }
 
 
 def read(
     planned: "DataScan",
+    tasks: "Sequence[FileScanTask]",
     schema: pa.Schema,
     columns: Sequence[str],
     equal: Mapping[str, str],
     within: Mapping[str, Sequence[str]],
 ) -> pa.Table:
-    """Rows of a planned scan.
+    """Rows of some files of a planned scan.
 
     Args:
-        planned: The scan; its own filter chose the files, and says the same as the two below.
+        planned: The scan; its own filter says the same as `equal`.
+        tasks: Its files that are read.
         schema: All columns of the table; null in files that were written before there was one.
         columns: Columns to read.
         equal: Column -> the value it must have.
-        within: Column -> the values it may have.
+        within: Column -> the values it may have; `columns` has it too.
     """
     import pyarrow.dataset as ds
     from pyiceberg.io.pyarrow import ArrowScan, PyArrowFileIO
 
-    tasks = list(planned.plan_files())
     io, metadata = planned.io, planned.table_metadata
+    selected = pa.schema([schema.field(name) for name in columns])
+    if not tasks:
+        return selected.empty_table()
+    choices = [
+        pc.field(name).isin(pa.array(values, schema.field(name).type))
+        for name, values in within.items()
+    ]
     plain = not any(task.delete_files for task in tasks) and _has_only_grown(metadata)
-    if not tasks or not plain or not isinstance(io, PyArrowFileIO):
+    if not plain or not isinstance(io, PyArrowFileIO):
         projected = metadata.schema().select(*columns)
-        return ArrowScan(metadata, io, projected, planned.row_filter).to_table(tasks)
+        found = ArrowScan(metadata, io, projected, planned.row_filter).to_table(tasks)
+        return found.select(columns).cast(selected).filter(reduce(and_, choices, pc.scalar(True)))
     located = [io.parse_location(task.file.file_path, io.properties) for task in tasks]
     scheme, netloc, _ = located[0]
     paths = [path for _, _, path in located]
     system = io.fs_by_scheme(scheme, netloc)
     files = ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
     conditions = [pc.field(name) == value for name, value in equal.items()]
-    conditions += [pc.field(name).isin(list(values)) for name, values in within.items()]
-    return files.to_table(list(columns), filter=reduce(and_, conditions, pc.scalar(True)))
+    return files.to_table(list(columns), filter=reduce(and_, conditions + choices, pc.scalar(True)))
+
+
+def _bucket(task: "FileScanTask") -> int:
+    partition = task.file.partition
+    return int(partition[len(partition) - 1])
 
 
 def _has_only_grown(metadata: "TableMetadata") -> bool:

@@ -20,11 +20,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from platform_assets.buckets import Source
 from platform_assets.chunks.assets import tokenizers
 from platform_assets.chunks.chunking import ChunkingConfig
 from platform_assets.chunks.refresh import refresh as refresh_chunks
+from platform_assets.chunks.table import CHUNKS
 from platform_assets.commands.state import State
 from platform_assets.documents.refresh import refresh as refresh_documents
+from platform_assets.documents.table import DOCUMENTS
 from platform_assets.embeddings.encoding import Encode
 from platform_assets.embeddings.refresh import refresh as refresh_embeddings
 from platform_assets.raw_objects.refresh import refresh as refresh_objects
@@ -125,9 +128,9 @@ class Pipeline:
             stage.count = refresh_documents(CORPUS, lake, warehouse, parser, engine, VERSION).parsed
         with self.watch.measure(stage := Stage("chunk", "chunks")):
             config, known = ChunkingConfig.from_env(), tokenizers(self._hub)
-            stage.count = refresh_chunks(
-                CORPUS, warehouse, known, config, engine, VERSION, None
-            ).report.rows
+            documents = Source.now(warehouse, DOCUMENTS, {"corpus": CORPUS})
+            own = refresh_chunks(documents, lake, warehouse, known, config, engine, VERSION)
+            stage.count = own.report.rows
         self.encoder.encode(["loaded before the clock starts"])
         with self.watch.measure(stage := Stage("embed", "chunks")):
             stage.count = self._embed()
@@ -138,8 +141,9 @@ class Pipeline:
     def _embed(self) -> int:
         encoder = self.encoder
         engine = registry.connect_engine(self.state.settings)
-        task = Encode(CORPUS, self._warehouse, None, lambda: encoder)
-        own = refresh_embeddings(task, "minilm", encoder.digest, engine, unwatched, VERSION)
+        chunks, lake = self._warehouse.snapshot(CHUNKS), self.state.lake
+        task = Encode(CORPUS, self._warehouse, chunks, lambda: encoder)
+        own = refresh_embeddings(task, lake, "minilm", encoder.digest, engine, unwatched, VERSION)
         return own.report.work.embedded
 
     def _index(self) -> int:

@@ -4,23 +4,40 @@ from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from platform_assets.buckets import Source
+from platform_assets.documents.table import DOCUMENTS
 from platform_assets.sampling import of_few_buckets
 
 IDS = [sha256(str(number).encode()).hexdigest()[:32] for number in range(5_000)]
 
 
 class Buckets:
-    """What of a warehouse a sample asks for."""
+    """What of a warehouse a sample asks for; a bucket is the last digit of an id."""
 
-    def bucket(self, group: str) -> int:
-        return int(group[-1], 16)
+    def __init__(self, ids: list[str]) -> None:
+        self.rows = pa.array([*ids, *ids[:7]], pa.string())
+        self.read: set[int] = set()
+
+    def states(self, *_: object) -> dict[int, str]:
+        return dict.fromkeys(self.buckets(self.rows).unique().to_pylist(), "")
+
+    def buckets(self, groups: pa.Array) -> pa.Array:
+        last = pc.utf8_slice_codeunits(groups, -1).to_pylist()
+        return pa.array([int(digit, 16) for digit in last], pa.int32())
+
+    def scan(self, *_: object, snapshot: str, buckets: list[int]) -> pa.Table:
+        assert snapshot == "1"
+        self.read |= set(buckets)
+        kept = pc.is_in(self.buckets(self.rows), pa.array(buckets, pa.int32()))
+        return pa.table({"doc_id": self.rows.filter(kept)})
 
 
 def sample(ids: list[str], most: int) -> list[str]:
-    warehouse: Any = Buckets()
-    return of_few_buckets(warehouse, pa.chunked_array([ids + ids[:7]], pa.string()), most)
+    warehouse: Any = Buckets(ids)
+    return of_few_buckets(warehouse, Source(DOCUMENTS, {}, "1"), most)
 
 
 def test_a_small_corpus_is_taken_whole() -> None:
@@ -32,6 +49,9 @@ def test_of_a_large_one_as_many_as_asked_all_of_few_buckets() -> None:
     found = sample(IDS, 50)
     assert len(set(found)) == 50
     assert {doc_id[-1] for doc_id in found} == {"0"}
+    warehouse: Any = Buckets(IDS)
+    of_few_buckets(warehouse, Source(DOCUMENTS, {}, "1"), 400)
+    assert warehouse.read == {0, 1, 2}
 
 
 @pytest.mark.parametrize("size", [49, 50, 51, 100, 799, 1199, 1200, 1201, 5_000])

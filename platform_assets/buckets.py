@@ -1,0 +1,129 @@
+"""The buckets of a partition that a materialisation or a check has to look at.
+
+All tables of documents are cut into the same buckets by document, so what is made of one bucket
+depends on the same bucket upstream alone. A bucket whose files upstream and whose own files are
+those of the last time is as it was, and is not read: a change costs its bucket.
+Not here: the notes themselves (settled.py), rows and commits (tables.py).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from platform_assets.provenance import sha256_text
+from platform_assets.settled import Settled
+from resources.object_store import ObjectStore
+from resources.warehouse import Scope, TableSpec, Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows of a table as of a snapshot; None is a table without one."""
+
+    table: TableSpec
+    scope: Scope
+    snapshot: str | None
+
+    @classmethod
+    def now(cls, warehouse: Warehouse, table: TableSpec, scope: Scope) -> "Source":
+        """The rows as they are."""
+        return cls(table, scope, warehouse.snapshot(table))
+
+    def scan(
+        self, warehouse: Warehouse, columns: Sequence[str], buckets: Collection[int] | None = None
+    ) -> pa.Table:
+        """Rows of some buckets, or of all."""
+        if self.snapshot is None:
+            return pa.schema([self.table.schema.field(name) for name in columns]).empty_table()
+        return warehouse.scan(
+            self.table, self.scope, columns, snapshot=self.snapshot, buckets=buckets
+        )
+
+    def states(self, warehouse: Warehouse) -> dict[int, str]:
+        """Bucket -> state of its files."""
+        if self.snapshot is None:
+            return {}
+        return warehouse.states(self.table, self.scope, self.snapshot)
+
+
+class Buckets:
+    """Which buckets of a partition are not as they were left, and what is known of the others."""
+
+    def __init__(
+        self,
+        lake: ObjectStore,
+        warehouse: Warehouse,
+        name: str,
+        made_by: Sequence[str],
+        sources: Sequence[Source],
+        own: Sequence[Source] = (),
+    ) -> None:
+        """Compare the buckets with the note of the last time.
+
+        Args:
+            lake: Where notes are.
+            warehouse: Where the tables are.
+            name: `asset/partition`.
+            made_by: Whatever else rows depend on: code version, configuration, models.
+            sources: What the rows are made of.
+            own: The rows themselves.
+        """
+        self._warehouse = warehouse
+        self._made_by = sha256_text("|".join(made_by))
+        self._upstream = [source.states(warehouse) for source in sources]
+        self.own = {source.table.name: source for source in own}
+        self._own_states = {name: source.states(warehouse) for name, source in self.own.items()}
+        self._settled = Settled.read(lake, name, self._states(self._own_states))
+        self.open = frozenset(map(int, self._settled.open))
+        """The buckets to look at."""
+        self.known: Mapping[int, Mapping[str, Any]] = {
+            int(bucket): value for bucket, value in self._settled.known.items()
+        }
+        """What was noted of the others."""
+
+    def reopen(self, groups: Collection[str]) -> None:
+        """Look at the buckets of some groups, whatever is known of them."""
+        if groups:
+            touched = set(self._warehouse.buckets(pa.array(list(groups), pa.string())).to_pylist())
+            self.open |= touched
+            self.known = {each: of for each, of in self.known.items() if each not in touched}
+
+    def keep(
+        self,
+        values: Mapping[int, Mapping[str, Any]],
+        own: Iterable[Source] = (),
+        unsettled: Collection[str] = (),
+    ) -> None:
+        """Note what is true of each bucket from now on.
+
+        Args:
+            values: Bucket -> what is to be known of it next time; nothing of those left out.
+            own: The rows as they were left.
+            unsettled: Groups with which something is left to do; their buckets stay open.
+        """
+        states = self._states(
+            {
+                source.table.name: self._own_states[source.table.name]
+                if source == self.own[source.table.name]
+                else source.states(self._warehouse)
+                for source in own
+            }
+        )
+        left = self._warehouse.buckets(pa.array(list(unsettled), pa.string())).to_pylist()
+        noted = {
+            bucket: dict(values.get(int(bucket), {}))
+            for bucket in states
+            if int(bucket) not in left
+        }
+        self._settled.keep(states, noted)
+
+    def _states(self, own: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
+        found = [*self._upstream, *(own[name] for name in self.own)]
+        return {
+            str(bucket): sha256_text(
+                "|".join([self._made_by, *(each.get(bucket, "") for each in found)])
+            )
+            for bucket in sorted(set().union(*found))
+        }

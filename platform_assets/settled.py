@@ -1,0 +1,64 @@
+"""Notes about pieces of a partition, which hold until a piece changes.
+
+A piece (a bucket of a table, a part of an index) is told by its state: the same state, the same
+content. What was found out of a piece is written beside its state, so that whoever comes next looks
+only at pieces in another state. A lost note costs a full look, never a wrong answer.
+Not here: which buckets an asset looks at (buckets.py), what is found out.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from platform_assets.provenance import PREFIX, canonical
+from resources.object_store import ObjectStore
+
+Value = dict[str, Any]
+"""What was found out of a piece, as JSON holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is known of some pieces, and which have to be looked at."""
+
+    known: dict[str, Value]
+    """Piece -> what was noted of it in its present state."""
+    open: tuple[str, ...]
+    """The other pieces."""
+    _lake: ObjectStore
+    _key: str
+    _noted: Mapping[str, tuple[str, Value]]
+
+    @classmethod
+    def read(cls, lake: ObjectStore, name: str, states: Mapping[str, str]) -> "Settled":
+        """The note called `name` (`asset/partition`), held against the pieces as they are.
+
+        Args:
+            lake: Where notes are.
+            name: Of the note.
+            states: Piece -> its present state.
+        """
+        key = f"{PREFIX}/settled/{name}.json"
+        try:
+            noted = {piece: (state, value) for piece, state, value in json.loads(lake.get(key))}
+        except FileNotFoundError:
+            noted = {}
+        same = {
+            piece: noted[piece][1]
+            for piece, state in states.items()
+            if piece in noted and noted[piece][0] == state
+        }
+        return cls(same, tuple(piece for piece in states if piece not in same), lake, key, noted)
+
+    def keep(self, states: Mapping[str, str], values: Mapping[str, Value]) -> None:
+        """Write the note anew, with the pieces that have a state and a value; not if it is equal.
+
+        Args:
+            states: Piece -> the state that its value holds for.
+            values: Piece -> what was found out of it.
+        """
+        now = {piece: (states[piece], values[piece]) for piece in states.keys() & values}
+        if now != self._noted:
+            rows = sorted((piece, state, value) for piece, (state, value) in now.items())
+            self._lake.put(self._key, canonical(rows).encode())
