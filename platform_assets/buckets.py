@@ -6,7 +6,7 @@ those of the last time is as it was, and is not read: a change costs its bucket.
 Not here: the notes themselves (settled.py), rows and commits (tables.py).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,13 @@ class Source:
         return warehouse.scan(
             self.table, self.scope, columns, snapshot=self.snapshot, buckets=buckets
         )
+
+    def batches(
+        self, warehouse: Warehouse, columns: Sequence[str], buckets: Collection[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Like `scan`, streamed."""
+        if self.snapshot is not None:
+            yield from warehouse.batches(self.table, self.scope, columns, self.snapshot, buckets)
 
     def states(self, warehouse: Warehouse) -> dict[int, str]:
         """Bucket -> state of its files."""

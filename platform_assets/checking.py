@@ -1,18 +1,21 @@
 """Asset checks that hold for one partition, or for all there are.
 
-Here: the loop and the verdict all checks share. Not here: what is checked (each checks.py).
+Here: the loop and the verdict all checks share, and which buckets they look at.
+Not here: what is checked (each checks.py).
 Checks have no partitions of their own, so that one run of the job `asset_checks` covers them all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
+from platform_assets.buckets import Buckets, Source
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.partitions import dimensions
 from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
+from resources.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,38 @@ def verdict_of(
         description="; ".join(faults) or _held(partitions),
         metadata=figures,
     )
+
+
+def by_bucket(
+    context: dg.AssetCheckExecutionContext,
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    name: str,
+    sources: Sequence[Source],
+    examine: Callable[[Collection[int] | None], Verdict],
+    made_by: Sequence[str] = (),
+) -> Verdict:
+    """The verdict on a partition whose buckets are looked at where they changed since they passed.
+
+    A run without a partition, as the job `asset_checks` makes it, looks at all of them.
+
+    Args:
+        context: Of the check.
+        lake: Where it is noted what passed.
+        warehouse: Where the tables are.
+        name: `check/partition`.
+        sources: The rows that the verdict depends on.
+        examine: Looks at some buckets of them, or at all.
+        made_by: What else it depends on.
+    """
+    if not context.has_partition_key:
+        return examine(None)
+    buckets = Buckets(lake, warehouse, f"checks/{name}", made_by, sources)
+    found = examine(buckets.open) if buckets.open else Verdict(None)
+    if not found.fault:
+        buckets.keep({})
+    looked_at = f"{len(buckets.open)} of {len(buckets.open) + len(buckets.known)}"
+    return replace(found, figures={**found.figures, "buckets looked at": looked_at})
 
 
 def _retired(asset: dg.AssetsDefinition, partition: str) -> bool:

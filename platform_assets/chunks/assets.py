@@ -17,7 +17,7 @@ from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger
 from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.results import OWNERS, lineage, materialized, table_metadata
-from platform_assets.tables import keep
+from platform_assets.tables import OwnRows, keep
 from resources.encoding import Tokenizer
 from resources.engines import Engine
 from resources.model_hub import ModelHub
@@ -66,10 +66,8 @@ def chunks(
     branch = f"{STAGED}{corpus}-{context.run.run_id[:8]}-{context.retry_number}"
     parsed = Source(DOCUMENTS, {"corpus": corpus}, upstream.snapshot)
     own = refresh(parsed, lake, warehouse, known, chunking, engine, CODE_VERSION, branch)
-    limit, documents = token_limit(known), upstream.snapshot
     staged = own.staged()
-    open_ = own.buckets.open if own.buckets else None
-    if staged and (found := faults(warehouse, corpus, limit, staged, documents, open_)):
+    if staged and (found := _faults(own, staged, parsed, warehouse, token_limit(known))):
         own.discard()
         raise dg.Failure(
             f"the chunks are not published, those before stay: {'; '.join(found)}",
@@ -84,3 +82,11 @@ def chunks(
     manifest = ledger.manifest(record)
     described = {"dagster/column_lineage": columns, MANIFEST: manifest}
     return materialized(own.report, record, described)
+
+
+def _faults(
+    own: OwnRows, staged: str, parsed: Source, warehouse: Warehouse, limit: int
+) -> list[str]:
+    """What is wrong with the rows on the branch, in the buckets that were worked on."""
+    made = Source(CHUNKS, parsed.scope, staged)
+    return faults(warehouse, made, parsed, limit, own.buckets.open if own.buckets else None)

@@ -1,10 +1,15 @@
 """Checks of `chunks`."""
 
+from functools import partial
+
 import dagster as dg
 
-from platform_assets.checking import Verdict, verdict_of
+from platform_assets.buckets import Source
+from platform_assets.checking import Verdict, by_bucket, verdict_of
 from platform_assets.chunks.assets import chunks, token_limit, tokenizers
 from platform_assets.chunks.audit import coverage, length
+from platform_assets.chunks.table import CHUNKS
+from platform_assets.documents.table import DOCUMENTS
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
@@ -21,7 +26,10 @@ def within_token_limit(
     limit = token_limit(tokenizers(hub))
 
     def examine(corpus: str) -> Verdict:
-        return length(warehouse, corpus, limit)
+        rows = Source.now(warehouse, CHUNKS, {"corpus": corpus})
+        find = partial(length, warehouse, rows, limit)
+        name, made_by = f"within_token_limit/{corpus}", [str(limit)]
+        return by_bucket(context, lake, warehouse, name, [rows], find, made_by)
 
     return verdict_of(context, lake, chunks, examine)
 
@@ -35,6 +43,11 @@ def every_document_has_chunks(
     """Chunks belong to the documents there are, all of them, and their ids are unique."""
 
     def examine(corpus: str) -> Verdict:
-        return coverage(warehouse, corpus)
+        rows, parsed = (
+            Source.now(warehouse, table, {"corpus": corpus}) for table in (CHUNKS, DOCUMENTS)
+        )
+        find = partial(coverage, warehouse, rows, parsed)
+        name = f"every_document_has_chunks/{corpus}"
+        return by_bucket(context, lake, warehouse, name, [rows, parsed], find)
 
     return verdict_of(context, lake, chunks, examine)

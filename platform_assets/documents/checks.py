@@ -2,17 +2,19 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection
 
 import dagster as dg
 
-from platform_assets.checking import Verdict, verdict_of
+from platform_assets.buckets import Source
+from platform_assets.checking import Verdict, by_bucket, verdict_of
 from platform_assets.documents.assets import documents
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.provenance import Ledger
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from resources.object_store import ObjectStore
-from resources.warehouse import TableSpec, Warehouse
+from resources.warehouse import Warehouse
 
 NAMED = 5
 """Keys that a message names."""
@@ -30,21 +32,19 @@ def every_object_accounted_for(
     """
 
     def examine(corpus: str) -> Verdict:
-        def column(table: TableSpec, name: str) -> list[str]:
-            found: list[str] = warehouse.scan(table, {"corpus": corpus}, [name])[name].to_pylist()
-            return found
+        sources = [
+            Source.now(warehouse, table, {"corpus": corpus})
+            for table in (RAW_OBJECTS, DOCUMENTS, REJECTED_DOCUMENTS)
+        ]
+        unsettled = _unsettled(corpus, lake, warehouse)
 
-        keys = column(RAW_OBJECTS, "key")
-        wanted = Counter(key for key in keys if not is_evaluation_file(key))
-        have = Counter(column(DOCUMENTS, "key")) + Counter(column(REJECTED_DOCUMENTS, "key"))
-        for key in _unsettled(corpus, lake, warehouse):  # it may be there as it was before
-            wanted[key] = min(wanted[key], have[key])
-        wanted = +wanted
-        figures = {"objects": len(keys), "settled": have.total()}
-        if wanted == have:
-            return Verdict(None, figures)
-        lost, extra = wanted - have, have - wanted
-        return Verdict(f"{lost.total()} objects unaccounted for, {extra.total()} extra", figures)
+        def accounted(buckets: Collection[int] | None) -> Verdict:
+            read = (source.scan(warehouse, ["key"], buckets) for source in sources)
+            objects, *settled = (rows.column("key").to_pylist() for rows in read)
+            return _accounted(objects, [key for keys in settled for key in keys], unsettled)
+
+        name = f"every_object_accounted_for/{corpus}"
+        return by_bucket(context, lake, warehouse, name, sources, accounted, unsettled)
 
     return verdict_of(context, lake, documents, examine)
 
@@ -85,6 +85,20 @@ def no_rejected_documents(
         return Verdict(fault, {"rejected": rows.num_rows, **reasons})
 
     return verdict_of(context, lake, documents, examine, dg.AssetCheckSeverity.WARN)
+
+
+def _accounted(objects: list[str], settled: list[str], unsettled: list[str]) -> Verdict:
+    """Whether these objects are these documents, by their keys."""
+    wanted = Counter(key for key in objects if not is_evaluation_file(key))
+    have = Counter(settled)
+    for key in unsettled:  # it may be there as it was before
+        wanted[key] = min(wanted[key], have[key])
+    wanted = +wanted
+    figures = {"objects": len(objects), "settled": have.total()}
+    if wanted == have:
+        return Verdict(None, figures)
+    lost, extra = wanted - have, have - wanted
+    return Verdict(f"{lost.total()} objects unaccounted for, {extra.total()} extra", figures)
 
 
 def _unsettled(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> list[str]:

@@ -158,7 +158,12 @@ class Warehouse(Protocol):
         ...
 
     def batches(
-        self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None
+        self,
+        table: TableSpec,
+        scope: Scope,
+        columns: Sequence[str] | None = None,
+        snapshot: str | None = None,
+        buckets: Collection[int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
         ...

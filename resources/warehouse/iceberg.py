@@ -89,11 +89,18 @@ class IcebergWarehouse:
         return states(self._scan(table, scope, [table.group], snapshot))
 
     def batches(
-        self, table: TableSpec, scope: Scope, columns: Sequence[str] | None = None
+        self,
+        table: TableSpec,
+        scope: Scope,
+        columns: Sequence[str] | None = None,
+        snapshot: str | None = None,
+        buckets: Collection[int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
+        from resources.warehouse.iceberg_files import stream
+
         schema = _selected(table.schema, columns)
-        for batch in self._scan(table, scope, schema.names, None).to_arrow_batch_reader():
+        for batch in stream(self._scan(table, scope, schema.names, snapshot), buckets):
             yield pa.RecordBatch.from_arrays(
                 [batch.column(field.name).cast(field.type) for field in schema], schema=schema
             )

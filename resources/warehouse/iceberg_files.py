@@ -5,7 +5,7 @@ reads them one by one in Python. Not here: tables and commits (iceberg.py).
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
@@ -77,6 +77,14 @@ def read(
     files = ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
     conditions = [pc.field(name) == value for name, value in equal.items()]
     return files.to_table(list(columns), filter=reduce(and_, conditions + choices, pc.scalar(True)))
+
+
+def stream(planned: "DataScan", buckets: Collection[int] | None) -> Iterator[pa.RecordBatch]:
+    """Rows of some buckets of a planned scan, or of all, file by file."""
+    from pyiceberg.io.pyarrow import ArrowScan
+
+    read = ArrowScan(planned.table_metadata, planned.io, planned.projection(), planned.row_filter)
+    yield from read.to_record_batches(files_of(planned, buckets))
 
 
 def _bucket(task: "FileScanTask") -> int:
