@@ -15,10 +15,11 @@ from platform_assets.embeddings import assets as embeddings
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import PREFIX
 from platform_assets.raw_objects import assets as raw_objects
+from platform_assets.raw_objects.table import document_id
 from platform_assets.vector_indexes import assets as vector_indexes
 from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
-from resources.warehouse import TableSpec
+from resources.warehouse import TableSpec, iceberg_files
 from tests.spies import Platform
 
 TOPICS = {
@@ -313,3 +314,25 @@ def test_another_encoder_redoes_its_own_partitions_alone(facts: Facts) -> None:
         assert state.ledger.require("embeddings", f"{facts.corpus}|minilm-tuned") == tuned
     finally:
         facts.materialize()  # the other tests share the encoder
+
+
+def test_an_edit_reads_its_own_bucket(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of documents and chunks; the manifest is compared whole, by what listings say."""
+    read: dict[str, set[int]] = {}
+    files_of = iceberg_files.files_of
+
+    def watched(planned: Any, buckets: Any) -> Any:
+        tasks = files_of(planned, buckets)
+        name = planned.table_metadata.location.rsplit("/", 1)[-1]
+        read.setdefault(name, set()).update(task.file.partition[1] for task in tasks)
+        return tasks
+
+    monkeypatch.setattr(iceberg_files, "files_of", watched)
+    facts.materialize("key:raw_objects or key:documents or key:chunks")
+    assert {name for name, buckets in read.items() if buckets} == {"raw_objects"}
+    read.clear()
+    facts.write("maps.md", document("maps.md") + "\n\nA lighthouse guides them home.\n")
+    facts.materialize("key:raw_objects or key:documents or key:chunks")
+    bucket = facts.platform.state.warehouse.bucket(document_id(facts.corpus, "maps.md"))
+    assert read["documents"] == read["chunks"] == {bucket}
+    assert len(facts.rows(DOCUMENTS)) == len(TOPICS)

@@ -1,0 +1,143 @@
+"""Which buckets have to be looked at, on a SQLite catalogue: those that anything happened to."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from platform_assets.buckets import Buckets, Source
+from platform_assets.tables import OwnRows, keep, rows_of
+from resources.object_store.folder import FolderObjectStore
+from resources.warehouse import TableSpec
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
+
+COLUMNS = {"page": (pa.string(), "Group and key."), "text": (pa.string(), "Content.")}
+PAGES, COPIES = (
+    TableSpec.of(name, "Of a test.", COLUMNS, group="page", key="page", content=("page", "text"))
+    for name in ("pages", "copies")
+)
+SCOPE = {"corpus": "c"}
+NAMES = [f"page{number}" for number in range(40)]
+
+
+class Room:
+    """Pages, and copies of them, brought in line bucket by bucket."""
+
+    def __init__(self, home: Path) -> None:
+        catalog = open_sql_catalog(f"sqlite:///{home}/catalog.db", f"file://{home}/warehouse")
+        self.warehouse = IcebergWarehouse(catalog)
+        self.lake = FolderObjectStore(f"file://{home}/lake")
+        self.write(PAGES, *NAMES)
+
+    def write(self, table: TableSpec, *names: str, text: str = "as it was") -> None:
+        """Rows by another writer."""
+        own = OwnRows(self.warehouse, table, SCOPE)
+        own.replace(names, rows_of(table, [row(name, text) for name in names]))
+
+    def look(self, made_by: str = "1") -> OwnRows:
+        """The copies, as an asset would read them."""
+        source, own = (Source.now(self.warehouse, table, SCOPE) for table in (PAGES, COPIES))
+        buckets = Buckets(self.lake, self.warehouse, "copies/c", [made_by], [source], [own])
+        return OwnRows(self.warehouse, COPIES, SCOPE, buckets=buckets)
+
+    def copy(self, unsettled: tuple[str, ...] = ()) -> OwnRows:
+        """Make the copies of all open buckets anew."""
+        own = self.look()
+        pages = self.warehouse.scan(PAGES, SCOPE, ["page", "text"], buckets=self.open(own))
+        rows = [row(each["page"], each["text"]) for each in pages.to_pylist()]
+        own.replace([each["page"] for each in rows], rows_of(COPIES, rows))
+        keep([own], unsettled)
+        return own
+
+    def open(self, own: OwnRows) -> frozenset[int]:
+        """Buckets that are looked at."""
+        assert own.buckets is not None
+        return own.buckets.open
+
+    def of(self, *names: str) -> set[int]:
+        """Buckets of some pages."""
+        return {self.warehouse.bucket(name) for name in names}
+
+
+def row(name: str, text: str) -> dict[str, Any]:
+    return {"page": name, "text": text, "fingerprint": text}
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def test_what_was_left_in_line_is_not_looked_at_again(room: Room) -> None:
+    first = room.copy()
+    assert room.open(first) == room.of(*NAMES)
+    again = room.look()
+    assert room.open(again) == frozenset()
+    assert again.fingerprints().num_rows == 0
+    assert again.report.rows == len(NAMES)
+    assert again.digest() == first.digest()
+
+
+def test_a_change_opens_its_own_bucket(room: Room) -> None:
+    before = room.copy().digest()
+    room.write(PAGES, "page7", text="as it is now")
+    assert room.open(room.look()) == room.of("page7")
+    after = room.copy().digest()
+    assert after != before
+    assert room.open(room.look()) == frozenset()
+    room.lake.delete("_lakeloom/settled/copies/c.json")
+    whole = room.look()  # without a note everything is read, to the same result
+    assert room.open(whole) == room.of(*NAMES)
+    assert whole.digest() == after
+
+
+def test_a_new_page_opens_its_bucket_although_it_had_none(room: Room) -> None:
+    room.copy()
+    room.write(PAGES, "one more")
+    assert room.open(room.look()) == room.of("one more")
+    assert room.copy().report.rows == len(NAMES) + 1
+
+
+def test_another_version_opens_all(room: Room) -> None:
+    room.copy()
+    assert room.open(room.look(made_by="2")) == room.of(*NAMES)
+
+
+def test_rows_that_somebody_else_wrote_are_looked_at(room: Room) -> None:
+    room.copy()
+    room.write(COPIES, "page7", text="forged")
+    assert room.open(room.look()) == room.of("page7")
+
+
+def test_compaction_changes_no_answer(room: Room) -> None:
+    before = room.copy().digest()
+    for text in "abc":
+        room.write(PAGES, "page7", text=text)
+    room.write(PAGES, "page7", text="as it was")
+    room.warehouse.compact(PAGES, 1_000_000)
+    assert room.copy().digest() == before
+
+
+def test_what_is_left_to_do_keeps_its_bucket_open(room: Room) -> None:
+    room.copy(unsettled=("page7",))
+    assert room.open(room.look()) == room.of("page7")
+
+
+def test_nothing_is_noted_where_another_writer_came_between(room: Room) -> None:
+    own = room.look()
+    room.write(COPIES, "page7", text="theirs")
+    own.replace(["page8"], rows_of(COPIES, [row("page8", "ours")]))
+    keep([own])
+    assert room.open(room.look()) == room.of(*NAMES)
+
+
+def test_a_bucket_can_be_opened_again(room: Room) -> None:
+    room.copy()
+    source = Source.now(room.warehouse, COPIES, SCOPE)
+    pages = Source.now(room.warehouse, PAGES, SCOPE)
+    buckets = Buckets(room.lake, room.warehouse, "copies/c", ["1"], [pages], [source])
+    buckets.reopen(["page7"])
+    assert buckets.open == room.of("page7")
+    assert room.of("page7").isdisjoint(buckets.known)
