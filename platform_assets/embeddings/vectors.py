@@ -18,6 +18,10 @@ from resources.warehouse import Warehouse
 
 CODE_VERSION = "1"
 """Of the asset `embeddings`; it stands here because training pairs use its vectors again."""
+ALWAYS_LOOKED_THROUGH = 500_000
+"""Rows of the table that are looked through for a single text: half a second."""
+ROWS_A_TEXT = 5_000
+"""Rows that can be looked through in the time in which one text is encoded."""
 
 
 def vector_fingerprint(chunk: Mapping[str, Any], encoder_digest: str, code_version: str) -> str:
@@ -35,14 +39,18 @@ class StoredVectors:
         code_version: str,
         text_digests: Iterable[str],
     ) -> None:
-        """Find which texts have a vector; the vectors themselves are read by `fetch`."""
+        """Find which texts have a vector; the vectors themselves are read by `fetch`.
+
+        Of few texts nobody looks in a very large table: encoding them is quicker.
+        """
         self._warehouse = warehouse
         self._scope = {"encoder_digest": encoder_digest}
         self._snapshot = warehouse.snapshot(EMBEDDINGS)
         self._homes: dict[str, tuple[str, str]] = {}
         """Text digest -> document and fingerprint of a row that has its vector."""
         sought = pa.array(sorted(set(text_digests)), pa.string())
-        if self._snapshot and len(sought):
+        worth = ALWAYS_LOOKED_THROUGH + ROWS_A_TEXT * len(sought)
+        if self._snapshot and len(sought) and warehouse.rows(EMBEDDINGS) <= worth:
             index = self._scan(["doc_id", "text_digest"])
             hits = index.filter(pc.is_in(index.column("text_digest"), value_set=sought))
             homes = hits.column("doc_id").unique().to_pylist()

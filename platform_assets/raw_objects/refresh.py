@@ -116,14 +116,13 @@ def _marks(objects: pa.Table) -> pa.Table:
 
 
 def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
-    keys = [(item.key.removeprefix(f"{corpus}/"), item) for item in items]
-    there = [(key, item) for key, item in keys if item.size or not key.endswith("/")]
-    columns = [
-        [key for key, _ in there],
-        [item.size for _, item in there],
-        [item.etag for _, item in there],
-        [item.modified for _, item in there],
+    start = len(corpus) + 1
+    rows = [
+        (item.key[start:], item.size, item.etag, item.modified)
+        for item in items
+        if item.size or not item.key.endswith("/")
     ]
+    columns = zip(*rows, strict=True) if rows else [()] * len(LISTING)
     arrays = [pa.array(c, field.type) for c, field in zip(columns, LISTING, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=LISTING)
 

@@ -281,6 +281,10 @@ class Warehouse(Protocol):
         """
         ...
 
+    def rows(self, table: TableSpec) -> int:
+        """Rows of all scopes of the table, as its metadata has it."""
+        ...
+
     def footprint(self, table: TableSpec) -> Footprint:
         """What the table takes up now."""
         ...

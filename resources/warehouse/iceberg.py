@@ -216,6 +216,12 @@ class IcebergWarehouse:
 
         return contents(self._table(table))
 
+    def rows(self, table: TableSpec) -> int:
+        """Rows of all scopes of a table."""
+        snapshot = self._table(table).current_snapshot()
+        summary = snapshot.summary if snapshot else None
+        return int(summary["total-records"] or 0) if summary else 0
+
     def footprint(self, table: TableSpec) -> Footprint:
         """What the table takes up now."""
         from resources.warehouse.iceberg_maintenance import footprint

@@ -132,3 +132,12 @@ def test_rows_that_stand_twice_are_computed_again(warehouse: IcebergWarehouse) -
     assert plan.changed == ("p",)
     again.replace(plan.changed, rows_of(NOTES, notes("p", "one")))
     assert stored(warehouse) == ["one"]
+
+
+def test_rows_are_counted_over_all_scopes(warehouse: IcebergWarehouse) -> None:
+    assert warehouse.rows(NOTES) == 0
+    for corpus in ("c", "d"):
+        own = OwnRows(warehouse, NOTES, {"corpus": corpus})
+        own.replace([], rows_of(NOTES, notes("p", "one", "two")))
+    own.replace(["p"], rows_of(NOTES, notes("p", "one")))
+    assert warehouse.rows(NOTES) == 3
