@@ -140,7 +140,8 @@ def life(home: Path) -> Life:
 
 def _cli(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     command = [BIN / "lakeloom", *arguments, "--json"]
-    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
+    traced = {**env, "PYTHONFAULTHANDLER": "1"}  # a native abort tells where
+    done = subprocess.run(command, env=traced, check=False, capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stdout[-1000:], done.stderr[-5000:])
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
