@@ -1,12 +1,14 @@
 """Which buckets have to be looked at, on a SQLite catalogue: those that anything happened to."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from platform_assets.buckets import Buckets, Source
+from platform_assets.checking import Verdict, by_bucket
 from platform_assets.tables import OwnRows, keep, rows_of
 from resources.object_store.folder import FolderObjectStore
 from resources.warehouse import TableSpec
@@ -141,3 +143,45 @@ def test_a_bucket_can_be_opened_again(room: Room) -> None:
     buckets.reopen(["page7"])
     assert buckets.open == room.of("page7")
     assert room.of("page7").isdisjoint(buckets.known)
+
+
+class Checked:
+    """A check of the copies, in a run of a partition or alone."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.looked: list[frozenset[int] | None] = []
+        self.fault: str | None = None
+
+    def __call__(self, *, alone: bool = False) -> Verdict:
+        context: Any = SimpleNamespace(has_partition_key=not alone)
+        copies = Source.now(self.room.warehouse, COPIES, SCOPE)
+
+        def examine(buckets: Any) -> Verdict:
+            self.looked.append(buckets)
+            return Verdict(self.fault)
+
+        return by_bucket(context, self.room.lake, self.room.warehouse, "good/c", [copies], examine)
+
+
+def test_a_check_looks_again_where_something_changed_or_failed(room: Room) -> None:
+    room.copy()
+    check, all_of_them = Checked(room), frozenset(room.of(*NAMES))
+    check.fault = "a copy is wrong"
+    assert check().fault == "a copy is wrong"
+    check.fault = None
+    assert check().figures["buckets looked at"] == f"{len(all_of_them)} of {len(all_of_them)}"
+    assert check().figures["buckets looked at"] == f"0 of {len(all_of_them)}"
+    room.write(COPIES, "page7", text="forged")
+    check.fault = "a copy is wrong"
+    assert check().fault == check().fault == "a copy is wrong"
+    forged = room.of("page7")
+    assert check.looked == [all_of_them, all_of_them, forged, forged]
+
+
+def test_a_check_alone_looks_at_everything(room: Room) -> None:
+    room.copy()
+    check = Checked(room)
+    for alone in (False, True):
+        check(alone=alone)
+    assert check.looked[-1] is None
