@@ -133,6 +133,11 @@ class EdgeCollection:
             request = q.QueryRequest(limit, query=single, with_payload=True, **common)
         return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in self._shard.query(request))
 
+    def held(self, point_ids: Sequence[str]) -> set[str]:
+        """Those of the points that are in the collection."""
+        found = self._shard.retrieve(list(point_ids), with_payload=False, with_vector=False)
+        return {str(x.id) for x in found}
+
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.
 

@@ -121,6 +121,10 @@ class ServerCollection:
             )
         return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in found.points)
 
+    def held(self, point_ids: Sequence[str]) -> set[str]:
+        """Those of the points that are in the collection."""
+        return {str(x.id) for x in self._records(point_ids, with_payload=False)}
+
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.
 
