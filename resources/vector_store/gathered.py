@@ -4,7 +4,8 @@ Here: reading the parts as one: who has a point, and the merging of what each pa
 Not here: which parts there are (each store's `gather`), a part's own searches.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Protocol, TypeVar
 
@@ -19,6 +20,19 @@ Found = TypeVar("Found")
 
 class Part(Collection, Protocol):
     """A plain collection, which can also be asked for points that it may not have."""
+
+    def scores(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> dict[str, float]:
+        """Like `search`, but point id -> score alone: most of what the parts find is not shown."""
+        ...
 
     def held(self, point_ids: Sequence[str]) -> set[str]:
         """Those of the points that it has."""
@@ -56,15 +70,28 @@ class GatheredCollection:
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
+        homes: dict[str, Part] = {}
 
-        def best(of: Retriever, depth: int) -> list[Hit]:
-            found = (p.search(vector, text, of, depth, where, exact=exact) for p in self._parts)
-            return r.by_score(hit for hits in found for hit in hits)[:depth]
+        def best(of: Retriever, depth: int) -> dict[str, float]:
+            scores: dict[str, float] = {}
+            for part in self._parts:
+                found = part.scores(vector, text, of, depth, where, exact=exact)
+                scores.update(found)
+                homes.update(dict.fromkeys(found, part))
+            return _best(scores, depth)
 
-        if retriever is not Retriever.HYBRID:
-            return best(retriever, limit)
-        depth = max(limit, r.CANDIDATES)
-        return fused([best(each, depth) for each in (Retriever.DENSE, Retriever.BM25)])[:limit]
+        if retriever is Retriever.HYBRID:
+            depth = max(limit, r.CANDIDATES)
+            lists = [best(each, depth) for each in (Retriever.DENSE, Retriever.BM25)]
+            scores = _best(fused(lists), limit)
+        else:
+            scores = best(retriever, limit)
+        stored = [
+            hit
+            for part in self._parts
+            for hit in part.points([x for x in scores if homes[x] is part])
+        ]
+        return r.by_score(replace(hit, score=scores[hit.point_id]) for hit in stored)
 
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.
@@ -101,19 +128,21 @@ class GatheredCollection:
         return found
 
 
-def fused(lists: Iterable[Sequence[Hit]]) -> list[Hit]:
-    """Hits of several lists, best first, by the sum of their scores on each list's own scale.
+def fused(lists: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Point id -> the sum of its scores in several lists, each list on a scale of its own.
 
     The scale goes from three standard deviations below the mean to three above (Qdrant's
     distribution-based score fusion); scores beyond it are not clamped.
     """
-    hits: dict[str, Hit] = {}
     totals: dict[str, float] = {}
-    for found in lists:
-        for hit, score in zip(found, _on_scale([each.score for each in found]), strict=True):
-            hits[hit.point_id] = hit
-            totals[hit.point_id] = totals.get(hit.point_id, 0.0) + score
-    return r.by_score(Hit(x, totals[x], hit.text, hit.payload) for x, hit in hits.items())
+    for scores in lists:
+        for point_id, score in zip(scores, _on_scale(list(scores.values())), strict=True):
+            totals[point_id] = totals.get(point_id, 0.0) + score
+    return totals
+
+
+def _best(scores: Mapping[str, float], limit: int) -> dict[str, float]:
+    return dict(sorted(scores.items(), key=lambda found: (-found[1], found[0]))[:limit])
 
 
 def _on_scale(scores: Sequence[float]) -> list[float]:
