@@ -8,7 +8,7 @@ from platform_assets.queries import pairs, split_of
 from platform_assets.queries import refresh as queries
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.table import document_id
-from platform_assets.vector_indexes import publish
+from platform_assets.vector_indexes import measuring
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
         (queries, "MOST_ASKED", SAMPLE),
         (pairs, "MOST_MINED", SAMPLE),
         (figures, "MOST_MAPPED", SAMPLE),
-        (publish, "MOST_VECTORS", SAMPLE),
+        (measuring, "MOST_VECTORS", SAMPLE),
     ):
         monkeypatch.setattr(module, name, value)
     for number in range(DOCUMENTS):
