@@ -4,7 +4,7 @@ Here: the walk along the provenance records and what makes each link hold.
 Not here: writing records (provenance.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from platform_assets.provenance import Ledger, Link, Record, sha256_text
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.tables import digest_of, digest_of_leaves, digest_of_rows, leaves, row_digests
+from platform_assets.vector_indexes.parts import buckets_of, digest_of_parts, parts_of
 from platform_assets.vector_indexes.refresh import point_fingerprint
 from resources.object_store import ObjectStore
 from resources.vector_store import Collection, VectorStore
@@ -211,23 +212,39 @@ class Tracer:
                 yield fault
 
     def _collection(self, record: Record) -> Iterator[str]:
-        name = record.details["collection"]
-        collection = self.vectors.open(name)
-        points = collection.fingerprints()
-        stored = dict(_stored_fingerprints(collection, sorted(points), record))
-        if stored != points or digest_of_rows(sorted(points.items())) != record.digest:
+        name, parts = record.details["collection"], parts_of(record.details)
+        altered = self.vectors.parts(name) != tuple(parts.values())
+        digests = {}
+        for bucket, part in parts.items():
+            collection = self.vectors.open(part)
+            points = collection.fingerprints()
+            stored = dict(_stored_fingerprints(collection, sorted(points), record))
+            altered |= stored != points
+            digests[bucket] = digest_of_rows(sorted(points.items()))
+            yield from self._vectors(record, bucket, collection, points)
+        if altered or digest_of_parts(digests.items()) != record.digest:
             yield f"collection {name} was altered after it was built"
+
+    def _vectors(
+        self, record: Record, bucket: str, collection: Collection, points: Mapping[str, str]
+    ) -> Iterator[str]:
+        """Vectors of the points of a bucket are those of the table."""
         corpus, encoder = corpus_and_encoder(record.partition)
-        scope = {"corpus": corpus, "encoder": encoder}
+        scope, columns = {"corpus": corpus, "encoder": encoder}, ["chunk_id", "vector"]
         snapshot = record.details["embeddings_snapshot"]
-        rows = self.warehouse.scan(EMBEDDINGS, scope, ["chunk_id", "vector"], snapshot=snapshot)
+        chosen = buckets_of(bucket)
+        rows = self.warehouse.scan(EMBEDDINGS, scope, columns, snapshot=snapshot, buckets=chosen)
         for batch in rows.to_batches(max_chunksize=BLOCK):
             ids: list[str] = batch.column("chunk_id").to_pylist()
             known = [position for position, chunk_id in enumerate(ids) if chunk_id in points]
+            if not known:
+                continue
             indexed = collection.vectors([ids[position] for position in known])
             wanted = np.stack([batch.column("vector")[position].as_py() for position in known])
-            if known and np.einsum("ij,ij->i", indexed, wanted).min() < COSINE_FLOOR:
+            if np.einsum("ij,ij->i", indexed, wanted).min() < COSINE_FLOOR:
+                name = record.details["collection"]
                 yield f"vectors in collection {name} are not those of the embeddings table"
+                return
 
     def _alias(self, record: Record) -> Iterator[str]:
         served = self.vectors.served(record.partition)

@@ -4,6 +4,7 @@ from typing import Any
 
 from platform_assets.commands.state import State
 from platform_assets.maintenance.restoring import PREVIOUS, published_state
+from platform_assets.vector_indexes.parts import is_there
 from resources.vector_store import Retriever, Served
 
 
@@ -36,7 +37,7 @@ def rollback(state: State, corpus: str, to: str | None = None) -> dict[str, Any]
 def _state(state: State, corpus: str, to: str) -> Served:
     record = published_state(state.ledger, state.vectors, corpus, to)
     details = record.details
-    if details["collection"] not in state.vectors.collections():
+    if not is_there(state.vectors, details["collection"]):
         raise LookupError(
             f"{details['collection']} is not there any more: restore it first with "
             f"`lakeloom materialize --corpus {corpus} --as-of {record.record_id[:12]}`"

@@ -97,9 +97,14 @@ def objects_of(lake: ObjectStore, cache: Path) -> Iterator[tuple[str, BinaryIO]]
 
 
 def search_collections(place: str, vectors: VectorStore, sought: Sought) -> Searched:
-    """Search the points of every collection as a reader sees them, since databases compress."""
+    """Search the points of every collection as a reader sees them, since databases compress.
+
+    What is gathered consists of others, which are searched themselves.
+    """
     done = Searched(place)
     for name in vectors.collections():
+        if vectors.parts(name) != (name,):
+            continue
         done.items += 1
         _search(done, name, "points", _texts(vectors.open(name)), sought)
     return done

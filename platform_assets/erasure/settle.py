@@ -28,7 +28,8 @@ from platform_assets.maintenance.pins import pins
 from platform_assets.maintenance.tables import ALL_TABLES
 from platform_assets.provenance import PREFIX, Ledger
 from platform_assets.queries.pairs import shows_erased
-from platform_assets.vector_indexes.publish import drop_outdated, is_outdated
+from platform_assets.vector_indexes.parts import is_outdated
+from platform_assets.vector_indexes.publish import drop_outdated
 from resources.object_store import ObjectStore
 from resources.settings import Settings
 from resources.training import STAGING

@@ -109,8 +109,8 @@ def restored_index(
     index = index_of(ledger, published)
     progress = progress_log(context, "points upserted")
     erased = generation(lake, context.partition_key)
-    built = rebuild(index, ledger, warehouse, vectors, erased, progress)
-    details = {"collection": built.collection, "as_of": published.record_id}
+    built = rebuild(index, ledger, warehouse, vectors, lake, erased, progress)
+    details = {**built.details, "as_of": published.record_id}
     record = ledger.commit(
         Record(
             "restored_index",

@@ -7,7 +7,7 @@ from platform_assets.maintenance.assets import restored_index, table_maintenance
 from platform_assets.maintenance.pins import pins
 from platform_assets.maintenance.tables import ALL_TABLES
 from platform_assets.provenance import Ledger
-from platform_assets.tables import digest_of_rows
+from platform_assets.vector_indexes.parts import digest_now, is_there
 from resources.object_store import ObjectStore
 from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
@@ -43,10 +43,9 @@ def points_are_those_of_then(
     def examine(corpus: str) -> Verdict:
         record = Ledger(lake).require("restored_index", corpus)
         name = record.details["collection"]
-        if name not in vectors.collections():
+        if not is_there(vectors, name):
             return Verdict(f"{name} was dropped since: restore it again to serve it")
-        points = vectors.open(name).fingerprints()
-        same = digest_of_rows(sorted(points.items())) == record.digest
-        return Verdict(None if same else f"{name} was altered", {"points": len(points)})
+        same = digest_now(vectors, record.details) == record.digest
+        return Verdict(None if same else f"{name} was altered", {"points": record.rows})
 
     return verdict_of(context, lake, restored_index, examine, dg.AssetCheckSeverity.WARN)

@@ -8,8 +8,9 @@ from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import Ledger, Record
 from platform_assets.reconcile import Progress, unwatched
-from platform_assets.vector_indexes.publish import is_outdated
+from platform_assets.vector_indexes.parts import PARTS, is_outdated
 from platform_assets.vector_indexes.refresh import BuiltIndex, IndexSource, refresh
+from resources.object_store import ObjectStore
 from resources.settings import UsageError
 from resources.vector_store import VectorStore
 from resources.warehouse import TableSpec, Warehouse
@@ -61,6 +62,7 @@ def rebuild(
     ledger: Ledger,
     warehouse: Warehouse,
     vectors: VectorStore,
+    lake: ObjectStore,
     generation: str,
     progress: Progress = unwatched,
 ) -> BuiltIndex:
@@ -71,6 +73,7 @@ def rebuild(
         ledger: The records it goes back to.
         warehouse: The tables.
         vectors: Where to build it.
+        lake: Where notes are.
         generation: The corpus's, see `erasure.tombstones`; a state of an earlier one is gone.
         progress: Called with the points upserted so far and those to upsert in all.
 
@@ -89,22 +92,17 @@ def rebuild(
     for table, snapshot in ((CHUNKS, chunks), (EMBEDDINGS, embeddings)):
         _require(warehouse, table, snapshot)
     latest = ledger.latest("vector_index", index.partition)
-    last = latest.details["collection"] if latest and _same_encoder(latest, digest) else None
     dimensions = int(index.details["dimensions"])
     versions = (index.code_version, str(index.config["embedded_by"]))
-    pins = (chunks, embeddings)
-    source = IndexSource(corpus, encoder, digest, dimensions, *pins, *versions, generation)
-    built = refresh(source, warehouse, vectors, last, progress)
+    made_of = (corpus, encoder, digest, dimensions, chunks, embeddings, *versions, generation)
+    source = IndexSource(*made_of, PARTS in index.details)
+    built = refresh(source, warehouse, vectors, lake, latest, progress)
     if (built.collection, built.digest) != (index.details["collection"], index.digest):
         raise ValueError(
             f"{built.collection} was built, {index.details['collection']} was served: "
             "the tables are not what they were; `lakeloom trace` names what was altered"
         )
     return built
-
-
-def _same_encoder(index: Record, digest: str) -> bool:
-    return index.details["encoder_digest"] == digest
 
 
 def _require(warehouse: Warehouse, table: TableSpec, snapshot: str | None) -> None:

@@ -15,13 +15,13 @@ from platform_assets.provenance import Ledger, Record, canonical, links, sha256_
 from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.reconcile import Report
 from platform_assets.results import OWNERS, materialized, progress_log
+from platform_assets.vector_indexes.measuring import Measuring
+from platform_assets.vector_indexes.parts import is_large, is_outdated
 from platform_assets.vector_indexes.publish import (
     candidates,
     choose,
-    collection_faults,
     drop_outdated,
     drop_unserved,
-    is_outdated,
     quality_faults,
     served_scores,
 )
@@ -49,7 +49,10 @@ def vector_index(
     vectors: dg.ResourceParam[VectorStore],
     checkpoint_store: dg.ResourceParam[CheckpointStore],
 ) -> dg.MaterializeResult[None]:
-    """An immutable collection of dense and BM25 vectors: the last one and the difference."""
+    """An immutable collection of dense and BM25 vectors: the last one and the difference.
+
+    A large one has a part for each bucket of the tables, so that a change costs its bucket.
+    """
     corpus, encoder = corpus_and_encoder(context.partition_key)
     ledger = Ledger(lake)
     upstream = [
@@ -62,18 +65,15 @@ def vector_index(
     dimensions = checkpoint_store.dimensions(checkpoint)
     latest = ledger.latest("vector_index", context.partition_key)
     erased = generation(lake, corpus)
-    last = None
-    if latest and latest.details["encoder_digest"] == encoder_digest:
-        last = latest.details["collection"]
-    if last and is_outdated(last, erased):  # a clone would keep the bytes of what was erased
-        last = None
     pins = (upstream[1].snapshot, upstream[0].snapshot)
     embedded_by = upstream[0].code_version
     versions = (CODE_VERSION, embedded_by)
-    source = IndexSource(corpus, encoder, encoder_digest, dimensions, *pins, *versions, erased)
-    built = refresh(source, warehouse, vectors, last, progress_log(context, "points upserted"))
+    made_of = (corpus, encoder, encoder_digest, dimensions, *pins, *versions, erased)
+    source = IndexSource(*made_of, is_large(upstream[1].rows, latest))
+    progress = progress_log(context, "points upserted")
+    built = refresh(source, warehouse, vectors, lake, latest, progress)
     details = {
-        "collection": built.collection,
+        **built.details,
         "encoder_digest": encoder_digest,
         "dimensions": str(dimensions),
         "embeddings_snapshot": upstream[0].snapshot or "",
@@ -136,9 +136,7 @@ def published_index(
     faults = []
     if choice.index.rows:  # an emptied corpus has nothing to measure
         faults = quality_faults((choice, retriever), served_scores(served, ledger, warehouse))
-    dimensions = int(choice.index.details["dimensions"])
-    collection = vectors.open(choice.collection)
-    faults += collection_faults(corpus, dimensions, warehouse, collection)
+    faults += Measuring(lake, warehouse, vectors).faults(choice.index)
     if faults:
         stays = f"{now.collection} stays served" if now else "nothing is served"
         raise dg.Failure(

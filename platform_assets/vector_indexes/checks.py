@@ -1,17 +1,15 @@
-"""Checks of `vector_index` and `published_index`."""
+"""Checks of `vector_index` and `published_index`.
+
+In the run that builds an index, they look at what was not looked at before; in a run for no
+partition, such as the job `asset_checks`, at everything.
+"""
 
 import dagster as dg
 
 from platform_assets.checking import Verdict, verdict_of
-from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger
 from platform_assets.vector_indexes.assets import published_index, vector_index
-from platform_assets.vector_indexes.publish import (
-    RECALL_FLOOR,
-    approximate_recall,
-    id_faults,
-    vector_faults,
-)
+from platform_assets.vector_indexes.measuring import RECALL_FLOOR, Measuring
 from resources.object_store import ObjectStore
 from resources.vector_store import VectorStore
 from resources.warehouse import Warehouse
@@ -25,11 +23,10 @@ def ids_are_live_chunks(
     vectors: dg.ResourceParam[VectorStore],
 ) -> dg.AssetCheckResult:
     """The collection holds exactly the chunks there are: nothing missing, nothing deleted."""
+    measuring = Measuring(lake, warehouse, vectors, afresh=not context.has_partition_key)
 
     def examine(partition: str) -> Verdict:
-        details = Ledger(lake).require("vector_index", partition).details
-        corpus, _ = corpus_and_encoder(partition)
-        return Verdict(id_faults(corpus, warehouse, vectors.open(details["collection"])))
+        return Verdict(measuring.id_fault(Ledger(lake).require("vector_index", partition)))
 
     return verdict_of(context, lake, vector_index, examine)
 
@@ -38,14 +35,14 @@ def ids_are_live_chunks(
 def vectors_have_dimensions_and_unit_length(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
     vectors: dg.ResourceParam[VectorStore],
 ) -> dg.AssetCheckResult:
     """Stored vectors have the encoder's dimensions and length 1."""
+    measuring = Measuring(lake, warehouse, vectors, afresh=not context.has_partition_key)
 
     def examine(partition: str) -> Verdict:
-        details = Ledger(lake).require("vector_index", partition).details
-        collection = vectors.open(details["collection"])
-        return Verdict(vector_faults(int(details["dimensions"]), collection))
+        return Verdict(measuring.vector_fault(Ledger(lake).require("vector_index", partition)))
 
     return verdict_of(context, lake, vector_index, examine)
 
@@ -54,13 +51,14 @@ def vectors_have_dimensions_and_unit_length(
 def approximate_search_finds_what_exact_search_finds(
     context: dg.AssetCheckExecutionContext,
     lake: dg.ResourceParam[ObjectStore],
+    warehouse: dg.ResourceParam[Warehouse],
     vectors: dg.ResourceParam[VectorStore],
 ) -> dg.AssetCheckResult:
     """Recall@10 of the approximate index against exact search is at least 0.98."""
+    measuring = Measuring(lake, warehouse, vectors, afresh=not context.has_partition_key)
 
     def examine(partition: str) -> Verdict:
-        details = Ledger(lake).require("vector_index", partition).details
-        recall = approximate_recall(vectors.open(details["collection"]))
+        recall = measuring.recall(Ledger(lake).require("vector_index", partition))
         fault = f"recall@10 is {recall:.4f}" if recall < RECALL_FLOOR else None
         return Verdict(fault, {"recall@10": recall, "floor": RECALL_FLOOR})
 
@@ -79,12 +77,13 @@ def alias_resolves(
         served = vectors.served(corpus)
         if served is None:
             return Verdict("nothing is published")
-        record = Ledger(lake).get(served.record)
-        points = len(vectors.open(served.collection).fingerprints())
+        ledger, _ = Ledger(lake), vectors.open(served.collection)
+        record = ledger.get(served.record)
+        index = record.upstream[f"vector_index/{corpus}|{served.encoder}"].record
         figures: dict[str, str | int] = {
             "encoder": served.encoder,
             "retriever": str(served.retriever),
-            "points": points,
+            "points": ledger.get(index).rows,
         }
         same = record.details["collection"] == served.collection
         return Verdict(None if same else "the record names another collection", figures)

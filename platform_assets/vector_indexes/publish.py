@@ -1,35 +1,21 @@
 """The gate: which index of a corpus is served, and whether it may be.
 
 Here: the choice among a corpus's indexes and the rules that each must hold; pure but for reading.
-Not here: building a collection (refresh.py), the alias itself (resources/vector_store).
+Not here: building a collection (refresh.py), what is measured of it (measuring.py), the alias
+itself (resources/vector_store).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from platform_assets.chunks.table import CHUNKS
 from platform_assets.evaluation.gate import SIGNIFICANCE, quality_regression, unanswered
 from platform_assets.evaluation.refresh import MEASURED, Quality, qualities
 from platform_assets.evaluation.significance import paired_difference
 from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger, Record
-from resources.vector_store import Collection, Retriever, Served, VectorStore
+from platform_assets.vector_indexes.parts import is_outdated
+from resources.vector_store import Retriever, Served, VectorStore
 from resources.warehouse import Warehouse
-
-RECALL_FLOOR = 0.98
-"""Least recall@10 of the approximate index against exact search."""
-PROBES = 200
-"""Most points whose neighbours are searched to measure that."""
-FEWEST_PROBES = 50
-COMPARED = 20_000_000
-"""Vectors that exact searches may compare in all; where there are many, fewer points are tried."""
-MOST_VECTORS = 20_000
-"""Stored vectors that are looked at, spread over the collection."""
-NORM_TOLERANCE = 1e-2
-BLOCK = 10_000
-"""Vectors read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,63 +86,6 @@ def quality_faults(choice: Choice, served: Mapping[str, float]) -> list[str]:
     return [fault for fault in faults if fault]
 
 
-def id_faults(corpus: str, warehouse: Warehouse, collection: Collection) -> str | None:
-    """The collection holds exactly the live chunks; None if so."""
-    live = warehouse.scan(CHUNKS, {"corpus": corpus}, ["chunk_id"]).column("chunk_id")
-    stored, wanted = set(collection.fingerprints()), set(live.to_pylist())
-    if stored == wanted:
-        return None
-    return f"{len(wanted - stored)} live chunks are missing, {len(stored - wanted)} are obsolete"
-
-
-def vector_faults(dimensions: int, collection: Collection) -> str | None:
-    """Stored vectors have the encoder's dimensions and unit length; None if so.
-
-    What was written is checked vector by vector in the table; here, whether the database kept it.
-    """
-    ids = sorted(collection.fingerprints())
-    ids = ids[:: 1 + len(ids) // MOST_VECTORS]
-    for start in range(0, len(ids), BLOCK):
-        vectors = collection.vectors(ids[start : start + BLOCK])
-        if vectors.shape[1] != dimensions:
-            return f"vectors have {vectors.shape[1]} dimensions, not {dimensions}"
-        norms = np.linalg.norm(vectors, axis=1)
-        if not (np.abs(norms - 1) <= NORM_TOLERANCE).all():  # so that NaN is a fault too
-            return f"vector lengths lie between {norms.min():.4f} and {norms.max():.4f}, not at 1"
-    return None
-
-
-def approximate_recall(collection: Collection, k: int = 10) -> float:
-    """Recall@k of the approximate index against exact search, over spread points; 1 if empty."""
-    ids = sorted(collection.fingerprints())
-    count = min(PROBES, max(FEWEST_PROBES, COMPARED // max(1, len(ids))))
-    probes = ids[:: max(1, len(ids) // count)][:count]
-    if not probes:
-        return 1.0
-    shares = []
-    for vector in collection.vectors(probes).tolist():
-        found = collection.search(vector, "", Retriever.DENSE, k)
-        exact = collection.search(vector, "", Retriever.DENSE, k, exact=True)
-        floor = exact[-1].score - 1e-6  # equal texts tie: any of them is a right answer
-        shares.append(sum(hit.score >= floor for hit in found) / len(exact))
-    return float(np.mean(shares))
-
-
-def collection_faults(
-    corpus: str, dimensions: int, warehouse: Warehouse, collection: Collection
-) -> list[str]:
-    """Why a collection may not be served, whatever its quality; empty if it may."""
-    recall = approximate_recall(collection)
-    faults = [
-        id_faults(corpus, warehouse, collection),
-        vector_faults(dimensions, collection),
-        f"recall@10 of the approximate index is {recall:.4f}, below {RECALL_FLOOR}"
-        if recall < RECALL_FLOOR
-        else None,
-    ]
-    return [fault for fault in faults if fault]
-
-
 def candidates(
     corpus: str, ledger: Ledger, warehouse: Warehouse, encoders: Iterable[str], generation: str = ""
 ) -> list[Candidate]:
@@ -200,23 +129,16 @@ def served_scores(served: Served | None, ledger: Ledger, warehouse: Warehouse) -
 
 
 def drop_unserved(corpus: str, vectors: VectorStore, keep: Iterable[str]) -> list[str]:
-    """Remove a corpus's collections but those served, served before, and in `keep`."""
+    """Remove a corpus's collections but those served, served before, and in `keep`.
+
+    What these consist of stays too. Parts of an index that is still being built belong to none, so
+    they may go; its run builds them again (refresh.py).
+    """
     ends = (vectors.served(corpus), vectors.previous(corpus))
     kept = {*keep, *(served.collection for served in ends if served)}
-    gone = [n for n in vectors.collections() if n.split(".")[0] == corpus and n not in kept]
-    for name in gone:
-        vectors.drop(name)
-    return gone
-
-
-def is_outdated(collection: str, generation: str) -> bool:
-    """Whether a collection was built before the last erasure of its corpus.
-
-    Args:
-        collection: Its name (`vector_indexes.refresh.collection_name`).
-        generation: The corpus's present generation (`erasure.tombstones`); empty before any.
-    """
-    return bool(generation) and not collection.endswith(f".{generation}")
+    there = vectors.collections()
+    kept |= {part for name in kept.intersection(there) for part in vectors.parts(name)}
+    return _drop(vectors, [n for n in there if n.split(".")[0] == corpus and n not in kept])
 
 
 def drop_outdated(corpus: str, vectors: VectorStore, generation: str) -> list[str]:
@@ -229,6 +151,15 @@ def drop_outdated(corpus: str, vectors: VectorStore, generation: str) -> list[st
     gone = [name for name in of_corpus if is_outdated(name, generation)]
     for name in gone:
         vectors.forget(corpus, name)
+    return _drop(vectors, gone)
+
+
+def _drop(vectors: VectorStore, names: Iterable[str]) -> list[str]:
+    """Drop collections, the gathered ones first, so that none lacks a part after a crash."""
+    finished = set(vectors.collections())
+    gathered = {name: name in finished and vectors.parts(name) != (name,) for name in names}
+    gone = sorted(gathered, key=lambda name: (not gathered[name], name))
+    for name in gone:
         vectors.drop(name)
     return gone
 

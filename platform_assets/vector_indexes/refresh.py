@@ -1,16 +1,21 @@
-"""Builds the collection of a corpus and encoder: a clone of the last one and the difference."""
+"""Builds the index of a corpus and encoder: a clone of the last collection and the difference.
+
+A large index has a collection for each bucket of the tables (parts.py); only those of buckets that
+changed are read and built, one after the other, so memory is bounded by a bucket.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.table import EMBEDDINGS
+from platform_assets.provenance import Record, sha256_text
 from platform_assets.reconcile import (
     Progress,
     Report,
@@ -20,12 +25,26 @@ from platform_assets.reconcile import (
     unwatched,
     waves,
 )
+from platform_assets.settled import Settled
 from platform_assets.tables import digest_of_rows
+from platform_assets.vector_indexes.measuring import Measuring
+from platform_assets.vector_indexes.parts import (
+    PARTS,
+    WHOLE,
+    buckets_of,
+    details_of,
+    digest_of_parts,
+    is_outdated,
+    parts_of,
+)
+from resources.object_store import ObjectStore
 from resources.vector_store import AlreadyBuiltError, Point, VectorStore
 from resources.warehouse import Warehouse
 
 WAVE_POINTS = 2_048
 """Points stored durably at a time."""
+TRIES = 3
+"""How often parts are made again that another run dropped before anything consisted of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +64,8 @@ class IndexSource:
     """Code version of the embeddings; where one of the two is raised, all points are made anew."""
     generation: str = ""
     """Of the corpus's erasures (`erasure.tombstones`); a new one is a new collection."""
+    large: bool = False
+    """Whether it is made of parts (`parts.is_large`)."""
 
     def fingerprint(self, chunk_digest: str) -> str:
         """That of the point of a chunk."""
@@ -54,11 +75,27 @@ class IndexSource:
 
 @dataclass(frozen=True, slots=True)
 class BuiltIndex:
-    """A finished collection and how it came about."""
+    """A finished index and how it came about."""
 
     collection: str
     digest: str
     report: Report
+    parts: Mapping[str, str]
+    """Bucket -> collection (`parts.parts_of`)."""
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What a record says of it."""
+        return details_of(self.collection, self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A finished collection of one bucket, or of all."""
+
+    collection: str
+    digest: str
+    points: int
 
 
 def point_fingerprint(
@@ -78,45 +115,144 @@ def refresh(
     source: IndexSource,
     warehouse: Warehouse,
     vectors: VectorStore,
-    last: str | None,
+    lake: ObjectStore,
+    latest: Record | None,
     progress: Progress = unwatched,
 ) -> BuiltIndex:
-    """Build the collection for the current chunks and embeddings unless it is there already.
+    """Build the index of the current chunks and embeddings unless it is there already.
 
     Args:
         source: What to index.
         warehouse: Chunks and embeddings.
         vectors: The vector database.
-        last: Collection to start from, by the same encoder; None to begin empty.
-        progress: Called with the points upserted so far and those to upsert in all.
+        lake: Where notes about buckets and collections are.
+        latest: Record of the last index of the corpus and encoder. Its collections are the start,
+            unless their vectors are another encoder's, they keep what was erased, or they are cut
+            otherwise.
+        progress: Called with the points upserted so far and those to upsert in all, of parts those
+            in the ones begun.
     """
-    scope = {"corpus": source.corpus}
-    rows = warehouse.scan(CHUNKS, scope, ["chunk_id", "doc_id", "digest"], snapshot=source.chunks)
-    rows = rows.sort_by("chunk_id")
-    ids, doc_ids, digests = (column.to_pylist() for column in rows.columns)
-    wanted = dict(zip(ids, map(source.fingerprint, digests), strict=True))
-    digest = digest_of_rows(wanted.items())
-    name = collection_name(source, digest)
-    report = Report(rows=len(wanted))
-    if name not in vectors.collections():
-        with (
-            suppress(AlreadyBuiltError),  # by another run, while this one waited for it
-            vectors.build(name, source.dimensions, clone_from=last) as builder,
-        ):
+    if latest:
+        Measuring(lake, warehouse, vectors).forget_missing(latest)
+    builder = _Builder(source, warehouse, vectors, _to_clone(source, latest), progress)
+    if source.large:
+        return _refresh_parts(builder, lake)
+    whole = builder.part(WHOLE)
+    builder.report.rows = whole.points
+    return BuiltIndex(whole.collection, whole.digest, builder.report, {WHOLE: whole.collection})
+
+
+def _to_clone(source: IndexSource, latest: Record | None) -> dict[str, str]:
+    """Bucket -> the collection to start from."""
+    if latest is None or latest.details["encoder_digest"] != source.encoder_digest:
+        return {}
+    if is_outdated(latest.details["collection"], source.generation):
+        return {}  # a clone would keep the bytes of what was erased
+    return parts_of(latest.details) if (PARTS in latest.details) is source.large else {}
+
+
+def _refresh_parts(builder: "_Builder", lake: ObjectStore) -> BuiltIndex:
+    """Build the parts that differ and gather all.
+
+    Until then nothing consists of the new ones, so another encoder's publication may drop them.
+    """
+    source = builder.source
+    for left in reversed(range(TRIES)):
+        parts = _parts(builder, lake)
+        digest = digest_of_parts((bucket, part.digest) for bucket, part in parts.items())
+        named = {bucket: part.collection for bucket, part in parts.items()}
+        name = collection_name(source, digest)
+        try:
+            builder.vectors.gather(name, list(named.values()))
+            break
+        except LookupError:
+            if not left:
+                raise
+    builder.report.rows = sum(part.points for part in parts.values())
+    gone = [name for bucket, name in builder.last.items() if bucket not in parts]
+    builder.report.removed += sum(map(builder.size, gone))
+    return BuiltIndex(name, digest, builder.report, named)
+
+
+def _parts(builder: "_Builder", lake: ObjectStore) -> dict[str, Part]:
+    """The part of each bucket with chunks; one whose files are those of the last time is not read.
+
+    Killed between two parts, a run finds the finished ones by their names.
+    """
+    source, scope = builder.source, {"corpus": builder.source.corpus}
+    made_by = (source.code_version, source.embedded_by, source.encoder_digest, source.generation)
+    states = {
+        str(bucket): sha256_text("|".join([state, *made_by, str(source.dimensions)]))
+        for bucket, state in sorted(builder.warehouse.states(CHUNKS, scope, source.chunks).items())
+    }
+    settled = Settled.read(lake, f"vector_index/{source.corpus}|{source.encoder}", states)
+    finished = set(builder.vectors.collections())
+    known = {bucket: Part(**noted) for bucket, noted in settled.known.items()}
+    parts = {
+        bucket: known[bucket]
+        if bucket in known and known[bucket].collection in finished
+        else builder.part(bucket)
+        for bucket in states
+    }
+    settled.keep(states, {bucket: asdict(part) for bucket, part in parts.items()})
+    return parts
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Builds collections and counts what that took."""
+
+    source: IndexSource
+    warehouse: Warehouse
+    vectors: VectorStore
+    last: Mapping[str, str]
+    """Bucket -> collection to start from."""
+    progress: Progress
+    report: Report = field(default_factory=Report)
+    begun: int = 0
+    """Points to upsert in the collections begun."""
+
+    def part(self, bucket: str) -> Part:
+        """The collection of a bucket, built unless it is there."""
+        source, columns = self.source, ["chunk_id", "doc_id", "digest"]
+        scope, buckets = {"corpus": source.corpus}, buckets_of(bucket)
+        rows = self.warehouse.scan(CHUNKS, scope, columns, snapshot=source.chunks, buckets=buckets)
+        rows = rows.sort_by("chunk_id")
+        ids, doc_ids, digests = (column.to_pylist() for column in rows.columns)
+        wanted = dict(zip(ids, map(source.fingerprint, digests), strict=True))
+        digest = digest_of_rows(wanted.items())
+        name = collection_name(source, digest)
+        if name not in self.vectors.collections():
+            homes = dict(zip(ids, doc_ids, strict=True))
+            with suppress(AlreadyBuiltError):  # by another run, while this one waited for it
+                self._build(name, wanted, homes, self.last.get(bucket))
+        return Part(name, digest, len(wanted))
+
+    def size(self, name: str) -> int:
+        """Points of a collection that may be gone."""
+        there = name in self.vectors.collections()
+        return len(self.vectors.open(name).fingerprints()) if there else 0
+
+    def _build(
+        self, name: str, wanted: Mapping[str, str], homes: Mapping[str, str], last: str | None
+    ) -> None:
+        source, report = self.source, self.report
+        with self.vectors.build(name, source.dimensions, clone_from=last) as builder:
             plan = diff(_side(wanted), _side(builder.fingerprints()))
-            report.added, report.changed = len(plan.added), len(plan.changed)
-            report.removed = report.work.deleted = len(plan.removed)
+            report.added += len(plan.added)
+            report.changed += len(plan.changed)
+            report.removed += len(plan.removed)
+            report.work.deleted += len(plan.removed)
             builder.delete(plan.removed)
             stale = set(plan.stale)
-            homes = zip(ids, doc_ids, strict=True)
-            weights = Counter(doc_id for chunk_id, doc_id in homes if chunk_id in stale)
-            for wave in waves(weights, WAVE_POINTS, warehouse.buckets):
-                points = list(_points(source, warehouse, wave, stale))
+            self.begun += len(stale)
+            weights = Counter(homes[chunk_id] for chunk_id in stale)
+            for wave in waves(weights, WAVE_POINTS, self.warehouse.buckets):
+                points = list(_points(source, self.warehouse, wave, stale))
                 builder.upsert(points)
                 report.work.upserted += len(points)
-                progress(report.work.upserted, len(stale))
+                self.progress(report.work.upserted, self.begun)
             builder.finish()
-    return BuiltIndex(name, digest, report)
 
 
 def _side(points: Mapping[str, str]) -> pa.Table:

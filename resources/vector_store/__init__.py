@@ -168,10 +168,12 @@ class VectorStore(Protocol):
     """A vector database with named, immutable collections and aliases.
 
     A finished collection never changes; an update clones the last one and applies the difference.
+    A large one is gathered from parts, plain collections of their own, so that an update clones
+    only the parts that differ, and the others are parts of the new one too.
     """
 
     def collections(self) -> list[str]:
-        """Names of the finished collections, sorted."""
+        """Names of the finished collections, plain and gathered, sorted."""
         ...
 
     def build(self, name: str, dimensions: int, clone_from: str | None = None) -> CollectionBuilder:
@@ -188,18 +190,39 @@ class VectorStore(Protocol):
         """
         ...
 
-    def open(self, name: str) -> Collection:
-        """Open a finished collection for reading (any number of processes at once).
+    def gather(self, name: str, parts: Sequence[str]) -> None:
+        """Make a finished collection `name` that consists of others, without copying anything.
+
+        Nothing happens if it is there and consists of just these.
+
+        Raises:
+            ValueError: the name is no slug, or there are no parts.
+            LookupError: a part is not a finished plain collection.
+            AlreadyBuiltError: there is another finished collection of that name.
+        """
+        ...
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The collections that a finished one consists of; of a plain one, itself.
 
         Raises:
             LookupError: there is no such collection.
         """
         ...
 
+    def open(self, name: str) -> Collection:
+        """Open a finished collection for reading (any number of processes at once).
+
+        Raises:
+            LookupError: there is no such collection, or a part of it is gone.
+        """
+        ...
+
     def drop(self, name: str) -> None:
         """Remove a collection, finished or not; nothing happens if there is none.
 
-        The caller sees to it that no alias points at it.
+        Of a gathered one, the parts stay. The caller sees to it that no alias points at the
+        collection, and that none which stays consists of it.
         """
         ...
 

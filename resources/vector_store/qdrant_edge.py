@@ -4,15 +4,19 @@ Here: where collections lie, which are finished, and aliases.
 Not here: building one (qdrant_edge_build), the engine's requests (qdrant_edge_shard).
 
     collections/NAME/   finished shards, never changed again
+    gathered/NAME.json  names of the collections that a gathered one consists of
     building/NAME/      the workspace of a build
     aliases/NAME.json   what an alias points at
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from resources.vector_store import AlreadyBuiltError, Served
+from resources.vector_store import AlreadyBuiltError, Collection, Served
 from resources.vector_store import records as r
-from resources.vector_store.alias_files import AliasFiles
+from resources.vector_store.alias_files import AliasFiles, fsync, replace_file
+from resources.vector_store.gathered import GatheredCollection
 from resources.vector_store.qdrant_edge_build import EdgeBuilder, Workspace, shard_for
 from resources.vector_store.qdrant_edge_shard import EdgeCollection, dimensions_of, load_shard
 
@@ -26,15 +30,15 @@ class EdgeStore:
 
     def __init__(self, root: Path) -> None:
         self._collections = root / "collections"
+        self._gathered = root / "gathered"
         self._building = root / "building"
         self._aliases = AliasFiles(root / "aliases")
-        self._opened: tuple[tuple[str, int], EdgeCollection] | None = None
+        self._opened: dict[tuple[str, int], EdgeCollection] = {}
 
     def collections(self) -> list[str]:
-        """Names of the finished collections, sorted."""
-        if not self._collections.exists():
-            return []
-        return sorted(path.name for path in self._collections.iterdir())
+        """Names of the finished collections, plain and gathered, sorted."""
+        gathered = (path.name.removesuffix(".json") for path in self._gathered.glob("*.json"))
+        return sorted([*(path.name for path in self._collections.glob("*")), *gathered])
 
     def build(self, name: str, dimensions: int, clone_from: str | None = None) -> EdgeBuilder:
         """Start or take up again the building of a collection.
@@ -47,7 +51,7 @@ class EdgeStore:
         target = self._collections / r.check_name(name)
         source = self._collections / r.check_name(clone_from) if clone_from else None
         workspace = Workspace(self._building / name)
-        if target.exists():
+        if target.exists() or self._gathering(name).exists():
             workspace.remove()
             raise AlreadyBuiltError(name)
         try:
@@ -57,28 +61,61 @@ class EdgeStore:
             workspace.unlock()
             raise
 
-    def open(self, name: str) -> EdgeCollection:
-        """Open a finished collection for reading, or return it if it was the last one opened.
+    def gather(self, name: str, parts: Sequence[str]) -> None:
+        """Make a finished collection `name` that consists of others, without copying anything.
+
+        Raises:
+            ValueError: the name is no slug, or there are no parts.
+            LookupError: a part is not a finished plain collection.
+            AlreadyBuiltError: there is another finished collection of that name.
+        """
+        path = self._gathering(r.check_name(name))
+        for part in r.check_parts(name, parts):
+            self._identity(part)
+        if name in self.collections():
+            r.check_same_parts(name, self.parts(name), parts)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, json.dumps(list(parts), indent=2))
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The collections that a finished one consists of; of a plain one, itself.
 
         Raises:
             LookupError: there is no such collection.
         """
-        path = self._collections / r.check_name(name)
-        dimensions = dimensions_of(path)
-        if dimensions is None:
-            raise LookupError(f"there is no finished collection {name}")
-        identity = (name, path.stat().st_ino)
-        if self._opened is None or self._opened[0] != identity:
-            self._opened = (identity, EdgeCollection(load_shard(path), dimensions))
-        return self._opened[1]
+        try:
+            text = self._gathering(r.check_name(name)).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self._identity(name)
+            return (name,)
+        return tuple(json.loads(text))
+
+    def open(self, name: str) -> Collection:
+        """Open a finished collection for reading; what was opened last stays open.
+
+        Raises:
+            LookupError: there is no such collection, or a part of it is gone.
+        """
+        names = self.parts(name)
+        wanted = [self._identity(part) for part in names]
+        if not self._opened.keys() >= set(wanted):
+            self._opened = {each: self._opened.get(each) or self._loaded(each) for each in wanted}
+        parts = [self._opened[each] for each in wanted]
+        return parts[0] if names == (name,) else GatheredCollection(parts)
 
     def drop(self, name: str) -> None:
         """Remove a collection, finished or not; readers that have it open keep it.
+
+        Of a gathered one, the parts stay.
 
         Raises:
             RuntimeError: another run does not come to an end with building it.
         """
         path = self._collections / r.check_name(name)
+        if self._gathering(name).exists():
+            self._gathering(name).unlink()
+            fsync(self._gathered)
         workspace = Workspace(self._building / name)
         workspace.clear()
         if path.exists():
@@ -110,6 +147,24 @@ class EdgeStore:
             LookupError: the target is not a finished collection.
         """
         before = self._aliases.read(r.check_name(alias))
-        if target.collection not in self.collections():
-            raise LookupError(f"there is no finished collection {target.collection}")
+        for part in self.parts(target.collection):
+            self._identity(part)
         self._aliases.write(alias, before.switched(target))
+
+    def _gathering(self, name: str) -> Path:
+        return self._gathered / f"{name}.json"
+
+    def _identity(self, name: str) -> tuple[str, int]:
+        """What tells a finished plain collection from an earlier one of its name.
+
+        Raises:
+            LookupError: there is no such collection.
+        """
+        path = self._collections / r.check_name(name)
+        if dimensions_of(path) is None:
+            raise LookupError(f"there is no finished collection {name}")
+        return name, path.stat().st_ino
+
+    def _loaded(self, identity: tuple[str, int]) -> EdgeCollection:
+        path = self._collections / identity[0]
+        return EdgeCollection(load_shard(path), dimensions_of(path) or 0)

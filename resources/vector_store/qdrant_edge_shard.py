@@ -19,7 +19,7 @@ from resources.vector_store import Hit, Retriever, SearchFilter
 from resources.vector_store import records as r
 
 if TYPE_CHECKING:
-    from qdrant_edge import EdgeShard, Filter
+    from qdrant_edge import EdgeShard, Filter, ScoredPoint
 
 _PAGE = 10_000
 
@@ -116,6 +116,33 @@ class EdgeCollection:
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
+        found = self._found(vector, text, retriever, limit, where, exact, payload=True)
+        return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in found)
+
+    def scores(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> dict[str, float]:
+        """Like `search`, but point id -> score alone."""
+        found = self._found(vector, text, retriever, limit, where, exact, payload=False)
+        return {str(x.id): x.score for x in found}
+
+    def _found(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None,
+        exact: bool,
+        payload: bool,
+    ) -> "list[ScoredPoint]":
         import qdrant_edge as q
 
         query = r.check_query(vector, retriever, self._dimensions)
@@ -127,11 +154,16 @@ class EdgeCollection:
             depth = max(limit, r.CANDIDATES)
             branches = [q.Prefetch(depth, query=branch, **common) for branch in (dense, sparse)]
             fusion: Any = q.Fusion.Dbsf()
-            request = q.QueryRequest(limit, query=fusion, prefetches=branches, with_payload=True)
+            request = q.QueryRequest(limit, query=fusion, prefetches=branches, with_payload=payload)
         else:
             single = dense if retriever is Retriever.DENSE else sparse
-            request = q.QueryRequest(limit, query=single, with_payload=True, **common)
-        return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in self._shard.query(request))
+            request = q.QueryRequest(limit, query=single, with_payload=payload, **common)
+        return self._shard.query(request)
+
+    def held(self, point_ids: Sequence[str]) -> set[str]:
+        """Those of the points that are in the collection."""
+        found = self._shard.retrieve(list(point_ids), with_payload=False, with_vector=False)
+        return {str(x.id) for x in found}
 
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.

@@ -4,18 +4,21 @@ Here: which collections are finished, and what each alias points at, kept on the
 Not here: searches and writes (qdrant_server_collection), how the server is run (deploy).
 
 A server cannot rename a collection, and its aliases carry no data. So one collection of the
-store's own has a point for each finished collection and for each alias; the server's aliases
-follow it, for clients that know nothing of Lakeloom.
+store's own has a point for each finished collection, plain or gathered, and for each alias. The
+server's aliases follow it, for clients that know nothing of Lakeloom, as far as they can: they
+name plain collections only, so there is none while a gathered one is served.
 """
 
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from resources.vector_store import AlreadyBuiltError, Served
+from resources.vector_store import AlreadyBuiltError, Collection, Served
 from resources.vector_store import records as r
 from resources.vector_store.alias_files import Alias, from_json, to_json
+from resources.vector_store.gathered import GatheredCollection
 from resources.vector_store.qdrant_server_collection import (
     ServerBuilder,
     ServerCollection,
@@ -45,7 +48,7 @@ class ServerStore:
         self._client = client
 
     def collections(self) -> list[str]:
-        """Names of the finished collections, sorted."""
+        """Names of the finished collections, plain and gathered, sorted."""
         points = [x.payload or {} for page in pages(self._client, self._state) for x in page]
         return sorted(x["name"] for x in points if x["kind"] == "collection")
 
@@ -66,19 +69,45 @@ class ServerStore:
                 copy_points(self._client, source["name"], name)
         return ServerBuilder(self._client, name, dimensions, self._mark_finished)
 
-    def open(self, name: str) -> ServerCollection:
-        """Open a finished collection for reading.
+    def gather(self, name: str, parts: Sequence[str]) -> None:
+        """Make a finished collection `name` that consists of others, without copying anything.
+
+        Raises:
+            ValueError: the name is no slug, or there are no parts.
+            LookupError: a part is not a finished plain collection.
+            AlreadyBuiltError: there is another finished collection of that name.
+        """
+        there = self._read("collection", r.check_name(name))
+        for part in r.check_parts(name, parts):
+            self._plain(part)
+        if there:
+            r.check_same_parts(name, self.parts(name), parts)
+        else:
+            self._write("collection", name, {"parts": list(parts)})
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The collections that a finished one consists of; of a plain one, itself.
 
         Raises:
             LookupError: there is no such collection.
         """
-        found = self._read("collection", r.check_name(name))
-        if not found:
-            raise LookupError(f"there is no finished collection {name}")
-        return ServerCollection(self._client, name, found["dimensions"])
+        return tuple(self._finished(name).get("parts", [name]))
+
+    def open(self, name: str) -> Collection:
+        """Open a finished collection for reading.
+
+        Raises:
+            LookupError: there is no such collection, or a part of it is gone.
+        """
+        names = self.parts(name)
+        parts = [self._plain(part) for part in names]
+        return parts[0] if names == (name,) else GatheredCollection(parts)
 
     def drop(self, name: str) -> None:
-        """Remove a collection, finished or not; nothing happens if there is none."""
+        """Remove a collection, finished or not; nothing happens if there is none.
+
+        Of a gathered one, the parts stay.
+        """
         key = _point_id("collection", r.check_name(name))
         self._client.delete(self._state, [key])
         if self._client.collection_exists(name):
@@ -92,16 +121,13 @@ class ServerStore:
 
     def forget(self, alias: str, name: str) -> None:
         """Let `alias` point nowhere where it points, or would go back, to collection `name`."""
-        from qdrant_client import models as m
-
         before = self._alias(alias)
         after = before.without(name)
         if after == before:
             return
         self._write("alias", alias, to_json(after))
         if after.current is None and before.current is not None:
-            gone = m.DeleteAliasOperation(delete_alias=m.DeleteAlias(alias_name=alias))
-            self._client.update_collection_aliases([gone])
+            self._follow(alias, None)
 
     def served(self, alias: str) -> Served | None:
         """What `alias` points at now."""
@@ -114,21 +140,47 @@ class ServerStore:
     def switch(self, alias: str, target: Served) -> None:
         """Point `alias` at `target` atomically and remember what it pointed at before.
 
+        The server's own alias goes while a gathered collection is served, which it cannot name.
+
         Raises:
             LookupError: the target is not a finished collection.
         """
-        from qdrant_client import models as m
-
         before = self._alias(alias)
         self.open(target.collection)
         self._write("alias", alias, to_json(before.switched(target)))
-        end = m.CreateAlias(collection_name=target.collection, alias_name=alias)
-        self._client.update_collection_aliases(
-            [
-                m.DeleteAliasOperation(delete_alias=m.DeleteAlias(alias_name=alias)),
-                m.CreateAliasOperation(create_alias=end),
-            ]
-        )
+        plain = self.parts(target.collection) == (target.collection,)
+        self._follow(alias, target.collection if plain else None)
+
+    def _follow(self, alias: str, collection: str | None) -> None:
+        """Let the server's alias name a plain collection, or be gone."""
+        from qdrant_client import models as m
+
+        gone = m.DeleteAliasOperation(delete_alias=m.DeleteAlias(alias_name=alias))
+        ends = [m.CreateAlias(collection_name=collection, alias_name=alias)] if collection else []
+        there = [m.CreateAliasOperation(create_alias=end) for end in ends]
+        self._client.update_collection_aliases([gone, *there])
+
+    def _finished(self, name: str) -> dict[str, Any]:
+        """What is noted of a finished collection.
+
+        Raises:
+            LookupError: there is no such collection.
+        """
+        found = self._read("collection", r.check_name(name))
+        if not found:
+            raise LookupError(f"there is no finished collection {name}")
+        return found
+
+    def _plain(self, name: str) -> ServerCollection:
+        """A finished collection that is not gathered.
+
+        Raises:
+            LookupError: there is no such collection.
+        """
+        found = self._finished(name)
+        if "dimensions" not in found:
+            raise LookupError(f"{name} is gathered from others: it cannot be a part")
+        return ServerCollection(self._client, name, found["dimensions"])
 
     def _alias(self, alias: str) -> Alias:
         found = self._read("alias", r.check_name(alias))

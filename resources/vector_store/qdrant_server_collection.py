@@ -14,7 +14,7 @@ from resources.vector_store import records as r
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
-    from qdrant_client.models import Filter, PointStruct, Record, SparseVector
+    from qdrant_client.models import Filter, PointStruct, Record, ScoredPoint, SparseVector
     from qdrant_edge import SparseVector as EdgeSparseVector
 
 _PAGE = 500
@@ -93,6 +93,33 @@ class ServerCollection:
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
+        found = self._found(vector, text, retriever, limit, where, exact, payload=True)
+        return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in found)
+
+    def scores(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> dict[str, float]:
+        """Like `search`, but point id -> score alone."""
+        found = self._found(vector, text, retriever, limit, where, exact, payload=False)
+        return {str(x.id): x.score for x in found}
+
+    def _found(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None,
+        exact: bool,
+        payload: bool,
+    ) -> "list[ScoredPoint]":
         from qdrant_client import models as m
 
         dense = r.check_query(vector, retriever, self._dimensions)
@@ -109,7 +136,9 @@ class ServerCollection:
                 for name, query in queries.items()
             ]
             fusion = m.FusionQuery(fusion=m.Fusion.DBSF)
-            found = self._client.query_points(self._name, fusion, prefetch=branches, limit=limit)
+            found = self._client.query_points(
+                self._name, fusion, prefetch=branches, with_payload=payload, limit=limit
+            )
         else:
             found = self._client.query_points(
                 self._name,
@@ -117,9 +146,14 @@ class ServerCollection:
                 retriever,
                 query_filter=query_filter,
                 search_params=params,
+                with_payload=payload,
                 limit=limit,
             )
-        return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in found.points)
+        return found.points
+
+    def held(self, point_ids: Sequence[str]) -> set[str]:
+        """Those of the points that are in the collection."""
+        return {str(x.id) for x in self._records(point_ids, with_payload=False)}
 
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.

@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from resources.encoding import Vectors
-from resources.vector_store import Hit, Point, Retriever
+from resources.vector_store import AlreadyBuiltError, Hit, Point, Retriever
 
 DENSE = "dense"
 BM25 = "bm25"
@@ -50,6 +50,27 @@ def check_name(name: str) -> str:
             "and '.', beginning with a letter, a digit or '_'"
         )
     return name
+
+
+def check_parts(name: str, parts: Sequence[str]) -> Sequence[str]:
+    """Return the parts if a collection can be gathered from so many.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not parts:
+        raise ValueError(f"collection {name} cannot be gathered from no parts: build an empty one")
+    return parts
+
+
+def check_same_parts(name: str, there: Sequence[str], parts: Sequence[str]) -> None:
+    """Let a collection be gathered again from what it consists of.
+
+    Raises:
+        AlreadyBuiltError: it consists of something else.
+    """
+    if tuple(there) != tuple(parts):
+        raise AlreadyBuiltError(name)
 
 
 def check_wave(points: Iterable[Point], dimensions: int) -> list[Point]:

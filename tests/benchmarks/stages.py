@@ -150,7 +150,9 @@ class Pipeline:
         encoder = self.encoder
         made_by = (encoder.digest, encoder.dimensions, None, None, VERSION, VERSION)
         source = IndexSource(CORPUS, "minilm", *made_by)
-        return refresh_index(source, self._warehouse, self.state.vectors, None).report.rows
+        return refresh_index(
+            source, self._warehouse, self.state.vectors, self.state.lake, None
+        ).report.rows
 
 
 def _cpu_seconds() -> float:

@@ -10,8 +10,8 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from platform_assets.vector_indexes import publish
-from platform_assets.vector_indexes.publish import (
+from platform_assets.vector_indexes import measuring
+from platform_assets.vector_indexes.measuring import (
     RECALL_FLOOR,
     approximate_recall,
     vector_faults,
@@ -75,7 +75,7 @@ def test_other_dimensions_are_named(collection: Collection) -> None:
 def test_one_vector_of_another_length_is_found(
     collection: Collection, row: int, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "BLOCK", POINTS)
+    monkeypatch.setattr(measuring, "BLOCK", POINTS)
 
     def distorted(vectors: Vectors) -> Vectors:
         vectors[row] *= factor
@@ -89,7 +89,7 @@ def test_one_vector_of_another_length_is_found(
 def test_every_block_of_vectors_is_looked_at(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "BLOCK", POINTS - 1)  # the last block is one vector
+    monkeypatch.setattr(measuring, "BLOCK", POINTS - 1)  # the last block is one vector
 
     def distorted(vectors: Vectors) -> Vectors:
         return vectors * 2 if len(vectors) == 1 else vectors

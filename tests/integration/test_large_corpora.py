@@ -10,7 +10,7 @@ from platform_assets.queries import refresh as queries
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects import checks as objects
 from platform_assets.raw_objects.table import document_id
-from platform_assets.vector_indexes import publish
+from platform_assets.vector_indexes import measuring
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ def large(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
         (queries, "MOST_ASKED", SAMPLE),
         (pairs, "MOST_MINED", SAMPLE),
         (figures, "MOST_MAPPED", SAMPLE),
-        (publish, "MOST_VECTORS", SAMPLE),
+        (measuring, "MOST_VECTORS", SAMPLE),
         (objects, "MOST_LISTED_AGAIN", SAMPLE),
         (vectors, "ALWAYS_LOOKED_THROUGH", 0),
         (vectors, "ROWS_A_TEXT", 1),

@@ -280,3 +280,21 @@ def with_vectors(rows: list[list[float]]) -> Iterable[Point]:
     for number, row in enumerate(rows):
         payload: dict[str, str | int | list[str] | None] = {"key": f"k{number % 7}/{number}"}
         yield Point(str(UUID(int=number + 1)), "f", row, "t", "t", payload)
+
+
+def test_parts_stay_open_while_what_consists_of_them_is_read(
+    store: EdgeStore, tmp_path: Path
+) -> None:
+    for name, numbers in (("a", range(5)), ("b", range(5, 9)), ("c", range(9, 12))):
+        reconcile(store, name, dict.fromkeys(numbers, 0), None)
+    store.gather("ab", ["a", "b"])
+    store.gather("bc", ["b", "c"])
+    EdgeStore(tmp_path).gather("cc", ["c"])  # as another process would
+    assert EdgeStore(tmp_path).parts("ab") == ("a", "b")
+    assert len(store.open("cc").fingerprints()) == 3
+    store.open("ab")
+    part = store.open("b")
+    store.open("bc")
+    assert store.open("b") is part
+    store.open("ab")
+    assert store.open("b") is part

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from resources.vector_store import (
+    AlreadyBuiltError,
     Collection,
     Point,
     Retriever,
@@ -363,6 +364,9 @@ def test_an_alias_points_at_finished_collections_only(store: VectorStore) -> Non
         lambda s: s.build("../up", 2),
         lambda s: s.build("a", 2, clone_from="../up"),
         lambda s: s.open("../up"),
+        lambda s: s.gather("../up", ["a"]),
+        lambda s: s.gather("a", ["../up"]),
+        lambda s: s.parts("../up"),
         lambda s: s.drop("../up"),
         lambda s: s.served("../up"),
         lambda s: s.previous("../up"),
@@ -398,3 +402,184 @@ def test_unfinished_builds_are_listed_until_they_are_dropped(store: VectorStore)
     assert store.collections() == ["finished"]
     store.drop("begun")
     assert store.unfinished() == []
+
+
+def gathered(
+    store: VectorStore, name: str, numbers: range = range(8), parts: int = 3
+) -> Collection:
+    """A collection of some points, dealt out to parts."""
+    names = [f"{name}-{part}" for part in range(parts)]
+    for part, part_name in enumerate(names):
+        built(store, part_name, numbers[part::parts])
+    store.gather(name, names)
+    return store.open(name)
+
+
+def test_a_gathered_collection_reads_like_a_plain_one(store: VectorStore) -> None:
+    plain, collection = built(store, "plain"), gathered(store, "whole")
+    assert contents(collection) == contents(plain)
+    assert store.collections() == ["plain", "whole", "whole-0", "whole-1", "whole-2"]
+    assert store.parts("whole") == ("whole-0", "whole-1", "whole-2")
+    assert store.parts("plain") == ("plain",)
+    wanted = [point_id(5), point_id(0), point_id(5)]
+    np.testing.assert_array_equal(collection.vectors(wanted), plain.vectors(wanted))
+    assert collection.points(wanted) == plain.points(wanted)
+    assert collection.vectors([]).shape == (0, DIMENSIONS)
+    assert collection.points([]) == []
+    for read in (collection.vectors, collection.points):
+        with pytest.raises(LookupError, match=point_id(99)):
+            read([point_id(1), point_id(99)])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("where", [None, SearchFilter(key_prefix="docs/part1/")])
+def test_a_dense_search_of_parts_finds_what_one_of_all_points_finds(
+    store: VectorStore, where: SearchFilter | None, exact: bool
+) -> None:
+    plain, collection = built(store, "plain"), gathered(store, "whole")
+    query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
+    for limit in (1, 3, 20):
+        options = (query, "", Retriever.DENSE, limit, where)
+        assert collection.search(*options, exact=exact) == plain.search(*options, exact=exact)
+
+
+def test_bm25_weighs_words_by_their_rarity_in_each_part(store: VectorStore) -> None:
+    collection = gathered(store, "whole", parts=2)  # even numbers, odd numbers
+    hits = collection.search(None, "golf document", Retriever.BM25, 8)
+    assert hits[0].point_id == point_id(6)
+    assert len(hits) == 8
+    [alone] = store.open("whole-0").search(None, "golf document", Retriever.BM25, 1)
+    assert hits[0] == alone
+
+
+@pytest.mark.parametrize("retriever", list(Retriever))
+@pytest.mark.parametrize("text", ["golf", "golf document", "document", "the of and"])
+def test_what_is_gathered_from_one_part_is_fused_like_the_database_does(
+    store: VectorStore, retriever: Retriever, text: str
+) -> None:
+    plain = built(store, "plain", range(7))
+    store.gather("whole", ["plain"])
+    collection = store.open("whole")
+    query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
+    for limit in (2, 7):
+        ours = collection.search(query, text, retriever, limit)
+        theirs = plain.search(query, text, retriever, limit)
+        assert [h.point_id for h in ours] == [h.point_id for h in theirs]
+        assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-5)
+        assert [(h.text, h.payload) for h in ours] == [(h.text, h.payload) for h in theirs]
+
+
+def test_an_outlier_is_beyond_the_scale_in_both(store: VectorStore) -> None:
+    """Deeper than what enters the fusion, and one hit so far off that a clamp would show."""
+    rng = np.random.default_rng(11)
+    rows = rng.normal(size=(150, DIMENSIONS)) * 0.05
+    rows[:, 0] = 1
+    rows[0] = np.eye(DIMENSIONS)[7]
+    with store.build("plain", DIMENSIONS) as builder:
+        builder.upsert(
+            replace(point(n, f"word {n}"), vector=(row / np.linalg.norm(row)).tolist())
+            for n, row in enumerate(rows)
+        )
+        builder.finish()
+    store.gather("whole", ["plain"])
+    found = [
+        store.open(name).search(axis(7), "word 3 5", Retriever.HYBRID, 5)
+        for name in ("whole", "plain")
+    ]
+    assert found[0][0].score > 1.5
+    assert [h.point_id for h in found[0]][:3] == [h.point_id for h in found[1]][:3]
+    scores = [[h.score for h in hits] for hits in found]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+def test_hybrid_search_fuses_the_best_of_all_parts(store: VectorStore) -> None:
+    plain, collection = built(store, "plain"), gathered(store, "whole", parts=4)
+    query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
+    ours = collection.search(query, "golf", Retriever.HYBRID, 8)
+    theirs = plain.search(query, "golf", Retriever.HYBRID, 8)  # one hit of BM25, so 0.5 in both
+    assert {h.point_id: h.score for h in ours} == pytest.approx(
+        {h.point_id: h.score for h in theirs}, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("retriever", [Retriever.DENSE, Retriever.HYBRID])
+def test_a_query_vector_must_fit_the_parts(store: VectorStore, retriever: Retriever) -> None:
+    with pytest.raises(ValueError, match=f"needs a query vector of {DIMENSIONS} dimensions"):
+        gathered(store, "whole").search(None, "x", retriever, 5)
+
+
+def test_parts_are_shared_and_outlive_what_consists_of_them(store: VectorStore) -> None:
+    gathered(store, "old", parts=2)
+    with store.build("new-1", DIMENSIONS, clone_from="old-1") as builder:
+        builder.upsert([point(3, "changed")])
+        builder.finish()
+    store.gather("new", ["old-0", "new-1"])
+    store.switch("corpus", Served("new", "minilm", Retriever.DENSE, "r"))
+    store.drop("old")
+    store.drop("old-1")
+    assert store.collections() == ["new", "new-1", "old-0"]
+    texts = {h.text for h in store.open("new").search(None, "document changed", Retriever.BM25, 9)}
+    assert len(texts) == 8
+    assert "changed" in texts
+    with pytest.raises(LookupError, match="no finished collection old"):
+        store.open("old")
+    with pytest.raises(LookupError, match="no finished collection old"):
+        store.parts("old")
+
+
+def test_a_collection_whose_part_is_gone_is_not_opened(store: VectorStore) -> None:
+    gathered(store, "whole", parts=2)
+    store.drop("whole-1")
+    for call in (
+        lambda: store.open("whole"),
+        lambda: store.switch("corpus", Served("whole", "minilm", Retriever.DENSE, "r")),
+    ):
+        with pytest.raises(LookupError, match="no finished collection whole-1"):
+            call()
+    assert store.served("corpus") is None
+    built(store, "whole-1", range(1, 8, 2))
+    assert len(store.open("whole").fingerprints()) == 8
+
+
+def test_only_finished_plain_collections_are_gathered(store: VectorStore) -> None:
+    gathered(store, "whole", parts=2)
+    with store.build("begun", DIMENSIONS) as builder:
+        builder.upsert([point(1)])
+    for parts in (["whole-0", "begun"], ["absent"], ["whole"]):
+        with pytest.raises(LookupError):
+            store.gather("bad", parts)
+    with pytest.raises(ValueError, match="no parts"):
+        store.gather("bad", [])
+    assert "bad" not in store.collections()
+
+
+def test_a_gathered_collection_never_changes(store: VectorStore) -> None:
+    gathered(store, "whole", parts=2)
+    store.gather("whole", ["whole-0", "whole-1"])
+    for call in (
+        lambda: store.gather("whole", ["whole-0"]),
+        lambda: store.gather("whole-0", ["whole-1"]),
+        lambda: store.build("whole", DIMENSIONS),
+    ):
+        with pytest.raises(AlreadyBuiltError, match="is finished"):
+            call()
+    assert store.unfinished() == []
+    assert len(store.open("whole").fingerprints()) == 8
+
+
+def test_a_clone_of_what_is_gathered_starts_empty(store: VectorStore) -> None:
+    gathered(store, "whole", parts=2)
+    with store.build("new", DIMENSIONS, clone_from="whole") as builder:
+        assert builder.fingerprints() == {}
+
+
+def test_an_alias_moves_between_gathered_and_plain_collections(store: VectorStore) -> None:
+    built(store, "plain")
+    gathered(store, "whole", parts=2)
+    ends = [Served(name, "minilm", Retriever.DENSE, name) for name in ("plain", "whole")]
+    for end in (*ends, *ends):
+        store.switch("corpus", end)
+        assert store.served("corpus") == end
+    assert store.previous("corpus") == ends[0]
+    store.forget("corpus", "whole")
+    assert store.served("corpus") is None

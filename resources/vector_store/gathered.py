@@ -1,0 +1,153 @@
+"""A collection that consists of other collections, its parts, for any database.
+
+Here: reading the parts as one: who has a point, and the merging of what each part found.
+Not here: which parts there are (each store's `gather`), a part's own searches.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from resources.encoding import Vectors
+from resources.vector_store import Collection, Hit, Retriever, SearchFilter
+from resources.vector_store import records as r
+
+Found = TypeVar("Found")
+
+
+class Part(Collection, Protocol):
+    """A plain collection, which can also be asked for points that it may not have."""
+
+    def scores(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> dict[str, float]:
+        """Like `search`, but point id -> score alone: most of what the parts find is not shown."""
+        ...
+
+    def held(self, point_ids: Sequence[str]) -> set[str]:
+        """Those of the points that it has."""
+        ...
+
+
+class GatheredCollection:
+    """The parts, open for reading as one collection.
+
+    A search asks every part and merges what they found by score. Dense scores are the same as in
+    one collection. BM25 weighs a word by its rarity in each part, as in a database's own shards,
+    so its scores differ a little from those of one collection. Of hybrid search, the best of each
+    retriever over all parts are fused, as the database does it for one collection.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+
+    def fingerprints(self) -> dict[str, str]:
+        """Point id -> fingerprint of every point of every part; of a large index, much memory."""
+        return {x: found for part in self._parts for x, found in part.fingerprints().items()}
+
+    def search(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> list[Hit]:
+        """Best hits first.
+
+        Raises:
+            ValueError: the query vector is missing or has another length than the collection's.
+        """
+        homes: dict[str, Part] = {}
+
+        def best(of: Retriever, depth: int) -> dict[str, float]:
+            scores: dict[str, float] = {}
+            for part in self._parts:
+                found = part.scores(vector, text, of, depth, where, exact=exact)
+                scores.update(found)
+                homes.update(dict.fromkeys(found, part))
+            return _best(scores, depth)
+
+        if retriever is Retriever.HYBRID:
+            depth = max(limit, r.CANDIDATES)
+            lists = [best(each, depth) for each in (Retriever.DENSE, Retriever.BM25)]
+            scores = _best(fused(lists), limit)
+        else:
+            scores = best(retriever, limit)
+        stored = [
+            hit
+            for part in self._parts
+            for hit in part.points([x for x in scores if homes[x] is part])
+        ]
+        return r.by_score(replace(hit, score=scores[hit.point_id]) for hit in stored)
+
+    def points(self, point_ids: Sequence[str]) -> list[Hit]:
+        """Stored points with score 0, in the order asked.
+
+        Raises:
+            LookupError: no part has a point.
+        """
+        return r.in_order(self._stored(point_ids, lambda part, ids: part.points(ids)), point_ids)
+
+    def vectors(self, point_ids: Sequence[str]) -> Vectors:
+        """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.
+
+        Raises:
+            LookupError: no part has a point.
+        """
+        if not point_ids:
+            return self._parts[0].vectors([])
+        stored = self._stored(point_ids, lambda part, ids: list(part.vectors(ids)))
+        return np.stack(r.in_order(stored, point_ids))
+
+    def _stored(
+        self, point_ids: Sequence[str], read: Callable[[Part, Sequence[str]], Iterable[Found]]
+    ) -> dict[str, Found]:
+        """What the parts have of points: each part is asked for those not found before."""
+        found: dict[str, Found] = {}
+        missing = list(dict.fromkeys(point_ids))
+        for part in self._parts:
+            if not missing:
+                break
+            here = part.held(missing)
+            known = [x for x in missing if x in here]
+            found.update(zip(known, read(part, known), strict=True))
+            missing = [x for x in missing if x not in here]
+        return found
+
+
+def fused(lists: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Point id -> the sum of its scores in several lists, each list on a scale of its own.
+
+    The scale goes from three standard deviations below the mean to three above (Qdrant's
+    distribution-based score fusion); scores beyond it are not clamped.
+    """
+    totals: dict[str, float] = {}
+    for scores in lists:
+        for point_id, score in zip(scores, _on_scale(list(scores.values())), strict=True):
+            totals[point_id] = totals.get(point_id, 0.0) + score
+    return totals
+
+
+def _best(scores: Mapping[str, float], limit: int) -> dict[str, float]:
+    return dict(sorted(scores.items(), key=lambda found: (-found[1], found[0]))[:limit])
+
+
+def _on_scale(scores: Sequence[float]) -> list[float]:
+    spread = 6 * stdev(scores) if len(scores) > 1 else 0.0
+    if not spread:
+        return [0.5] * len(scores)
+    mean = fmean(scores)
+    return [0.5 + (score - mean) / spread for score in scores]
