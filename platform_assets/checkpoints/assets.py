@@ -68,8 +68,8 @@ def checkpoints(
 
         def train(job: TrainingJob) -> TrainingResult:
             chosen = [each for each in pairs if wants(recipe.training, each.partition)]
-            run.begin(begun(recipe, chosen, CODE_VERSION, context.run.run_id))
-            return trainer.train(job, context)
+            heard = run.begin(begun(recipe, chosen, CODE_VERSION, context.run.run_id))
+            return trainer.train(job, context, heard)
 
         workshop = Workshop(hub, checkpoint_store, warehouse, train)
         made = refresh(recipe, latest, pairs, workshop, CODE_VERSION, only_if_missing=keep)
