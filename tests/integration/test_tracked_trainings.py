@@ -129,7 +129,7 @@ def test_the_next_materialisation_makes_it_good(quarry: Quarry, server: str) -> 
     pairs = quarry.platform.state.ledger.require("training_pairs", CORPUS)
     assert f'"snapshot": "{pairs.snapshot}"' in used.dataset.source
     version = registry.connect_tracking(quarry.platform.state.settings).version_of(
-        TUNED, record.details["encoder_digest"]
+        TUNED, record.details["checkpoint"]
     )
     found = quarry.metadata()
     assert found["mlflow run"].startswith(f"{server}/#/experiments/")
