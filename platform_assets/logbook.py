@@ -20,9 +20,11 @@ from pydantic import TypeAdapter
 from platform_assets.checking import Verdict
 from platform_assets.evaluation.canvas import png
 from platform_assets.evaluation.plots import training_loss
+from platform_assets.live_losses import LiveLosses
 from platform_assets.provenance import PREFIX, canonical
 from resources.object_store import ObjectStore
-from resources.tracking import Outcome, Tracked, Tracking, Training
+from resources.tracking import Loss, Outcome, Tracked, Tracking, Training
+from resources.training import Heard
 
 LOSS_PLOT = "loss.png"
 
@@ -49,16 +51,25 @@ class Run:
     def __init__(self, logbook: "Logbook") -> None:
         self._logbook = logbook
         self._training: Training | None = None
+        self._live: LiveLosses | None = None
         self.id = ""
 
-    def begin(self, training: Training) -> None:
-        """Open its run; without one it goes on all the same."""
+    def begin(self, training: Training) -> Heard:
+        """Open its run; without one it goes on all the same. Returns what to tell its losses."""
         self._training = training
         self.id = self._logbook.attempt(lambda tracking: tracking.begin(training)) or ""
+        self._live = self._logbook.live(self.id)
+        return self._live.heard
+
+    def over(self) -> None:
+        """Its last losses are entered, if they can be."""
+        if self._live:
+            self._live.end()
 
     def note(self, checkpoint: str, outcome: Outcome) -> None:
         """Keep what it has to show; from now on it counts as done."""
         assert self._training is not None
+        self.over()
         self._logbook.write(Note(checkpoint, self._training, outcome, self.id))
         self.id = ""
 
@@ -87,6 +98,7 @@ class Logbook:
         try:
             yield run
         except BaseException as error:
+            run.over()
             if run.id:
                 reason, killed = reason_of(error), not isinstance(error, Exception)
                 self.attempt(lambda tracking: tracking.fail(run.id, reason, killed=killed))
@@ -129,6 +141,15 @@ class Logbook:
         except RuntimeError as error:
             self._warn(f"{error}; trainings go on without it and are entered later")
             return None
+
+    def live(self, run: str) -> LiveLosses:
+        """What enters losses into a run under way; where there is none, nothing."""
+
+        def enter(losses: Sequence[Loss]) -> None:
+            if run:
+                self._tracking.progress(run, losses)
+
+        return LiveLosses(enter, self._warn)
 
     def write(self, note: Note) -> None:
         """Keep a note; plots are drawn anew."""

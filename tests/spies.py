@@ -97,9 +97,9 @@ class WarehouseSpy(_Spy):
 
 
 class TrainerSpy(_Spy):
-    def train(self, job: Any, context: Any) -> Any:
+    def train(self, job: Any, context: Any, heard: Any) -> Any:
         self.calls.trained.append(context.partition_key)
-        return self.real.train(job, context)
+        return self.real.train(job, context, heard)
 
 
 class Platform:

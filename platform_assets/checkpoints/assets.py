@@ -68,8 +68,8 @@ def checkpoints(
 
         def train(job: TrainingJob) -> TrainingResult:
             chosen = [each for each in pairs if wants(recipe.training, each.partition)]
-            run.begin(begun(recipe, chosen, CODE_VERSION, context.run.run_id))
-            return trainer.train(job, context)
+            heard = run.begin(begun(recipe, chosen, CODE_VERSION, context.run.run_id))
+            return trainer.train(job, context, heard)
 
         workshop = Workshop(hub, checkpoint_store, warehouse, train)
         made = refresh(recipe, latest, pairs, workshop, CODE_VERSION, only_if_missing=keep)
@@ -127,13 +127,14 @@ def promoted_encoder(
     if latest and ledger.settled(draft):
         seen = shown(tracking.links(latest.details["version"]))
         return materialized(Report(rows=1), latest, seen)
-    digest = checkpoint.details["encoder_digest"]
-    version = tracking.version_of(name, digest) or tracking.register(
-        name, checkpoint_store.folder(checkpoint.details["checkpoint"]), {"digest": digest}
+    files = checkpoint.details["checkpoint"]
+    version = tracking.version_of(name, files) or tracking.register(
+        name, checkpoint_store.folder(files), {"digest": files}
     )
     mine = _version(name, version, warehouse, evaluations[name])
     verdict = judge(mine, _champion(lake, warehouse, tracking, evaluations))
-    tracking.rank(name, version, figures(mine.scores, verdict), promote=verdict.promote)
+    said = figures(mine.scores, verdict, checkpoint.details["encoder_digest"])
+    tracking.rank(name, version, said, promote=verdict.promote)
     if verdict.promote:
         record_champion(lake, mine)
     details = {
@@ -172,7 +173,7 @@ def _champion(
         return None
     encoder, version = holder
     checkpoint = Ledger(lake).latest("checkpoints", encoder)
-    digest = checkpoint.details["encoder_digest"] if checkpoint else ""
+    digest = checkpoint.details["checkpoint"] if checkpoint else ""
     today = evaluations.get(encoder, ())
     if today and tracking.version_of(encoder, digest) == version:
         return _version(encoder, version, warehouse, today)

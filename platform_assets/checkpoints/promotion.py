@@ -47,12 +47,20 @@ def scores(
     return found
 
 
-def figures(mine: Mapping[str, float], verdict: Promotion) -> dict[str, str]:
-    """What the registry shows of a version; nothing if it answered no test query."""
+def figures(mine: Mapping[str, float], verdict: Promotion, encoder_digest: str) -> dict[str, str]:
+    """What the registry shows of a version; nothing if it answered no test query.
+
+    The encoder digest tells with which engine and precision its files were measured.
+    """
     if not mine:
         return {}
     mean = sum(mine.values()) / len(mine)
-    return {"ndcg_at_10": f"{mean:.4f}", "test_queries": str(len(mine)), "verdict": verdict.why}
+    return {
+        "ndcg_at_10": f"{mean:.4f}",
+        "test_queries": str(len(mine)),
+        "verdict": verdict.why,
+        "encoder_digest": encoder_digest,
+    }
 
 
 def judge(mine: Champion, holder: Champion | None) -> Promotion:

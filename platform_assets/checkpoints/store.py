@@ -110,13 +110,19 @@ class CheckpointStore:
         """
         encoder = self.load(record)
         if encoder.digest != record.details["encoder_digest"]:
-            raise UsageError(
-                f"{record.partition} was recorded for another engine or precision than "
-                f"{VARIABLES['encoding']} and this processor give: materialise checkpoints of it, "
-                f"and what follows embeds anew; on machines of several kinds set "
-                f"{VARIABLES['encoding']}=openvino://f32 for all of them"
-            )
+            raise UsageError(_of_another_engine(record))
         return encoder
+
+    def unfit(self, record: Record) -> str | None:
+        """Why vectors cannot be kept under a `checkpoints` record's encoder digest; None if so.
+
+        Brings the checkpoint to this machine if it is not here.
+        """
+        try:
+            found = self.encoder_digest(record.details["checkpoint"])
+        except (LookupError, ValueError) as error:
+            return str(error)
+        return None if found == record.details["encoder_digest"] else _of_another_engine(record)
 
     def _manifest(self, digest: str) -> Mapping[str, str] | None:
         try:
@@ -129,6 +135,15 @@ class CheckpointStore:
         for name in manifest:
             inside(self._cache / digest, name)
         return manifest
+
+
+def _of_another_engine(record: Record) -> str:
+    return (
+        f"{record.partition} was recorded for another engine or precision than "
+        f"{VARIABLES['encoding']} and this processor give: materialise checkpoints of it, and what "
+        f"follows embeds anew; on machines of several kinds set "
+        f"{VARIABLES['encoding']}=openvino://f32 for all of them"
+    )
 
 
 def manifest_of(folder: Path) -> dict[str, str]:

@@ -41,7 +41,7 @@ def datasets(records: Iterable[Record]) -> tuple[Dataset, ...]:
 
 
 def ended(details: Mapping[str, str], result: TrainingResult) -> Outcome:
-    """A training as it ended; `digest` is the encoder's, under which its version is found."""
+    """A training as it ended; `digest` is its files', under which its version is found."""
     return Outcome(
         losses=result.losses,
         metrics={
@@ -51,7 +51,7 @@ def ended(details: Mapping[str, str], result: TrainingResult) -> Outcome:
             "pairs": int(details["pair_count"]),
         },
         tags={
-            "digest": details["encoder_digest"],
+            "digest": details["checkpoint"],
             "checkpoint": details["checkpoint"],
             "pairs": details["pairs"],
             "device": result.device,

@@ -101,7 +101,8 @@ def status(answer: Answer) -> None:
         for key, reason in corpus["rejections"].items():
             console.print(f"[yellow]rejected[/yellow] {escape(f'{name}/{key}')}: {reason}")
         for stale in corpus["stale"]:
-            console.print(f"[yellow]stale[/yellow] {escape(stale)}")
+            why = f": {corpus['why_stale'][stale]}" if stale in corpus["why_stale"] else ""
+            console.print(f"[yellow]stale[/yellow] {escape(stale + why)}")
 
 
 def quality_table(answer: Answer) -> Table:

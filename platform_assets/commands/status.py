@@ -1,6 +1,6 @@
 """`lakeloom status`: what there is, what is published, what is behind, what was rejected."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from platform_assets.checkpoints.recipes import load_recipes
@@ -13,10 +13,11 @@ from platform_assets.raw_objects.refresh import compare
 
 def status(state: State) -> dict[str, Any]:
     """Counts and quality of every corpus, from provenance records and the evaluation table."""
-    return {"corpora": {corpus: _corpus(state, corpus) for corpus in state.corpora()}}
+    unfit = _stale_checkpoints(state)
+    return {"corpora": {corpus: _corpus(state, corpus, unfit) for corpus in state.corpora()}}
 
 
-def _corpus(state: State, corpus: str) -> dict[str, Any]:
+def _corpus(state: State, corpus: str, unfit: Mapping[str, str]) -> dict[str, Any]:
     encoders = {name: _encoder(state, corpus, name) for name in load_recipes()}
     baselines = [found.pop("bm25") for found in encoders.values()]
     rejected = state.warehouse.scan(REJECTED_DOCUMENTS, {"corpus": corpus}, ["key", "reason"])
@@ -37,7 +38,8 @@ def _corpus(state: State, corpus: str) -> dict[str, Any]:
             "collection": served.collection,
             "record": served.record,
         },
-        "stale": _stale(state, corpus),
+        "stale": [*_stale(state, corpus), *unfit],
+        "why_stale": dict(unfit),
     }
 
 
@@ -79,12 +81,18 @@ def _stale(state: State, corpus: str) -> list[str]:
             if latest is not None and latest.digest != link.digest:
                 stale.append(f"{asset} [{partition}]")
                 break
-    return stale + [f"checkpoints [{encoder}]" for encoder in _changed_recipes(state)]
+    return stale
 
 
-def _changed_recipes(state: State) -> Iterator[str]:
-    """Encoders whose checkpoint was made by another recipe than there is now."""
+def _stale_checkpoints(state: State) -> dict[str, str]:
+    """Checkpoints that recipe and engine would not make as they are recorded, and why."""
+    found = {}
     for encoder, recipe in load_recipes().items():
         record = state.ledger.latest("checkpoints", encoder)
-        if record is not None and record.details["recipe"] != recipe.digest:
-            yield encoder
+        if record is None:
+            continue
+        changed = record.details["recipe"] != recipe.digest
+        why = "its recipe has changed since" if changed else state.checkpoints.unfit(record)
+        if why:
+            found[f"checkpoints [{encoder}]"] = why
+    return found

@@ -61,8 +61,8 @@ def language_models(
     with logbook.run() as run:
 
         def train(job: TrainingJob) -> TrainingResult:
-            run.begin(_begun(recipe, upstream, context.run.run_id))
-            return trainer.train(job, context)
+            heard = run.begin(_begun(recipe, upstream, context.run.run_id))
+            return trainer.train(job, context, heard)
 
         workshop = Workshop(hub, checkpoint_store, warehouse, train)
         made = refresh(recipe, latest, upstream, workshop, CODE_VERSION)

@@ -5,7 +5,7 @@ Not here: the decision which model is promoted (platform_assets/checkpoints/prom
 becomes of a training while the tracking is down (platform_assets/logbook.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -62,6 +62,16 @@ class Tracked:
     """What it is -> URL, or the command that opens the UI."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss of a step of a training under way."""
+
+    step: int
+    value: float
+    at_ms: int
+    """Milliseconds since 1970; entered again with the same, it is the same one."""
+
+
 class Tracking(Protocol):
     """Records one run for each materialisation that trains, and holds the registry.
 
@@ -71,6 +81,10 @@ class Tracking(Protocol):
 
     def begin(self, training: Training) -> str:
         """Open a run; returns its id. Runs that killed trainings of this recipe left are closed."""
+        ...
+
+    def progress(self, run: str, losses: Sequence[Loss]) -> None:
+        """Enter losses of a run that is under way; those it has already stay as they are."""
         ...
 
     def finish(self, run: str, training: Training, outcome: Outcome, model_dir: Path) -> Tracked:

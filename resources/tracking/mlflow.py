@@ -7,13 +7,13 @@ apart, and the aliases `champion` and `challenger` point at two of them.
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from resources.secrets import without_secrets
 from resources.settings import VARIABLES, redacted
-from resources.tracking import Kind, Outcome, Tracked, Training
+from resources.tracking import Kind, Loss, Outcome, Tracked, Training
 from resources.tracking import mlflow_registry as registry
 from resources.tracking import mlflow_runs as runs
 from resources.tracking.mlflow_session import (
@@ -52,6 +52,11 @@ class MlflowTracking:
             for run in runs.left_open(session, training.kind, training.name):
                 runs.end(session, run, "KILLED", "its process was killed")
             return runs.start(session, training)
+
+    def progress(self, run: str, losses: Sequence[Loss]) -> None:
+        """Enter losses of a run that is under way; those it has already stay as they are."""
+        with self._connected() as session:
+            runs.log_losses(session, run, losses)
 
     def finish(self, run: str, training: Training, outcome: Outcome, model_dir: Path) -> Tracked:
         """Enter the outcome into a run, register the model and end the run.

@@ -7,17 +7,19 @@ versions (mlflow_registry.py).
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resources.tracking import Dataset, Outcome, Training
+from resources.tracking import Dataset, Loss, Outcome, Training
 from resources.tracking.mlflow_session import Session
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
+LOSS = "loss"
+"""Metric by step."""
 PLOTS = "plots"
 FAILURE = "failure"
 """Tag of a run that failed: why."""
@@ -76,21 +78,31 @@ def _input(dataset: Dataset) -> "DatasetInput":
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
 
 
+def log_losses(session: Session, run_id: str, losses: Sequence[Loss]) -> None:
+    """Write the losses of some steps; MLflow knows one that it has by step, value and time."""
+    from mlflow.entities import Metric
+
+    points = [Metric(LOSS, loss.value, loss.at_ms, loss.step) for loss in losses]
+    for first in range(0, len(points), _METRICS_A_CALL):
+        session.client.log_batch(run_id, metrics=points[first : first + _METRICS_A_CALL])
+
+
 def log(session: Session, run_id: str, outcome: Outcome) -> None:
-    """Write the loss of each step, the final metrics, tags and plots.
+    """Write the losses that the run lacks, the final metrics, tags and plots.
 
     MLflow takes no `@` in a name: `ndcg@10` becomes `ndcg_at_10`.
     """
     from mlflow.entities import Metric, RunTag
 
     now = int(time.time() * 1000)
-    points = [Metric("loss", loss, now, step) for step, loss in outcome.losses]
-    for name, value in outcome.metrics.items():
-        points.append(Metric(name.replace("@", "_at_"), value, now, 0))
+    known = {point.step for point in session.client.get_metric_history(run_id, LOSS)}
+    missing = [Loss(step, loss, now) for step, loss in outcome.losses if step not in known]
+    log_losses(session, run_id, missing)
+    figures = [
+        Metric(name.replace("@", "_at_"), value, now, 0) for name, value in outcome.metrics.items()
+    ]
     tags = [RunTag(name, value) for name, value in outcome.tags.items()]
-    session.client.log_batch(run_id, tags=tags)
-    for first in range(0, len(points), _METRICS_A_CALL):
-        session.client.log_batch(run_id, metrics=points[first : first + _METRICS_A_CALL])
+    session.client.log_batch(run_id, metrics=figures, tags=tags)
     with tempfile.TemporaryDirectory() as folder:
         for name, png in outcome.plots.items():
             path = Path(folder) / name

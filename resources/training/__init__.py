@@ -5,7 +5,7 @@ Here: the protocol and the job description it takes. One file for each engine im
 Not here: recipes and training pairs (platform_assets/checkpoints, platform_assets/queries).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -81,11 +81,28 @@ class TrainingResult:
     """What else was measured."""
 
 
+Losses = Sequence[tuple[int, float]]
+"""(step, loss) of some steps, in order."""
+Heard = Callable[[Losses], None]
+"""Told of losses soon after they came about; must return at once and raise nothing."""
+
+
+def unheard(losses: Losses) -> None:
+    """For a training that nobody watches."""
+
+
 class Trainer(Protocol):
     """An engine that runs the worker."""
 
-    def train(self, job: TrainingJob, context: "dg.AssetExecutionContext") -> TrainingResult:
+    def train(
+        self, job: TrainingJob, context: "dg.AssetExecutionContext", heard: Heard = unheard
+    ) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
+
+        Args:
+            job: The training.
+            context: Of the asset whose run it is part of.
+            heard: Told of each step's loss once, those before a resume first, from any thread.
 
         Raises:
             dagster.Failure: the worker failed; its last output is in the error.

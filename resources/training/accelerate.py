@@ -5,7 +5,7 @@ Here: the engine `accelerate://?processes=2`. Not here: the training itself (wor
 
 import dagster as dg
 
-from resources.training import TrainingJob, TrainingResult
+from resources.training import Heard, TrainingJob, TrainingResult, unheard
 from resources.training.engine_url import ProcessesOfOneMachine
 from resources.training.launch import launch, torchrun
 
@@ -13,7 +13,9 @@ from resources.training.launch import launch, torchrun
 class AccelerateTrainer(ProcessesOfOneMachine):
     """Runs the worker in one process, or in several of one machine, each with a GPU of its own."""
 
-    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+    def train(
+        self, job: TrainingJob, context: dg.AssetExecutionContext, heard: Heard = unheard
+    ) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
         Raises:
@@ -21,4 +23,4 @@ class AccelerateTrainer(ProcessesOfOneMachine):
             UsageError: the recipe asks for another number of GPUs.
         """
         self.check(job.resources)
-        return launch(torchrun(self.processes), self.processes, job, context)
+        return launch(torchrun(self.processes), self.processes, job, context, heard)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from resources.training import Trainer, TrainingJob, TrainingResult
+from resources.training import Heard, Trainer, TrainingJob, TrainingResult, unheard
 
 
 class TrainerByRecipe:
@@ -17,7 +17,9 @@ class TrainerByRecipe:
         self._default = default
         self._connect = connect
 
-    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+    def train(
+        self, job: TrainingJob, context: dg.AssetExecutionContext, heard: Heard = unheard
+    ) -> TrainingResult:
         """Train on the job's engine; raises what that does."""
         trainer = self._connect(job.engine) if job.engine else self._default
-        return trainer.train(job, context)
+        return trainer.train(job, context, heard)

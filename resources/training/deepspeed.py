@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from resources.settings import UsageError, require
-from resources.training import TrainingJob, TrainingResult
+from resources.training import Heard, TrainingJob, TrainingResult, unheard
 from resources.training.engine_url import ProcessesOfOneMachine
 from resources.training.launch import launch, torchrun
 
@@ -25,7 +25,9 @@ class DeepSpeedTrainer(ProcessesOfOneMachine):
     stage: Annotated[int, Field(ge=0, le=3)] = 2
     """What is shared out: nothing, the optimizer's state, gradients too, weights too."""
 
-    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+    def train(
+        self, job: TrainingJob, context: dg.AssetExecutionContext, heard: Heard = unheard
+    ) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
         Raises:
@@ -46,7 +48,7 @@ class DeepSpeedTrainer(ProcessesOfOneMachine):
             "ACCELERATE_DEEPSPEED_CONFIG_FILE": base64.urlsafe_b64encode(config.encode()).decode(),
         }
         launcher = torchrun(self.processes)
-        return launch(launcher, self.processes, job, context, environment)
+        return launch(launcher, self.processes, job, context, heard, environment)
 
     def _config(self, batch_size: int) -> dict[str, object]:
         return {

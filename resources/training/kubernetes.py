@@ -18,8 +18,9 @@ from pydantic import PositiveInt
 
 from resources.object_store import ObjectStore
 from resources.settings import UsageError
-from resources.training import Resources, TrainingJob, TrainingResult
+from resources.training import Heard, Resources, TrainingJob, TrainingResult, unheard
 from resources.training.engine_url import EngineOptions
+from resources.training.hearing import HearsLosses
 from resources.training.launch import ENVIRONMENT, extras, result_of, torchrun
 from resources.training.leftover_pods import end_pods
 from resources.training.staging import Staging, clear, elsewhere
@@ -54,7 +55,9 @@ class KubernetesTrainer:
         self._lake_url = lake_url
         self._lake = lake
 
-    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+    def train(
+        self, job: TrainingJob, context: dg.AssetExecutionContext, heard: Heard = unheard
+    ) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
         Another launch of the same training is ended, and what it has in the lake removed.
@@ -65,7 +68,13 @@ class KubernetesTrainer:
             UsageError: no image is named, or pods cannot reach the lake.
         """
         from dagster_k8s import PipesK8sClient
+        from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
 
+        class PodMessages(HearsLosses, PipesK8sPodLogsMessageReader):
+            """Messages in the pod's log."""
+
+        messages = PodMessages()
+        messages.heard = heard
         launch = f"{job.name}/{uuid4().hex}"  # so that no other launch's pod writes there
         spec, lake = self.pod_spec(job.resources, launch), self._lake()
         staging = Staging(lake, launch)
@@ -73,7 +82,7 @@ class KubernetesTrainer:
         clear(lake, job.name)
         try:
             staging.hand_over(job)
-            done = PipesK8sClient().run(
+            done = PipesK8sClient(message_reader=messages).run(
                 context=context,
                 namespace=self._options.address or None,
                 extras=extras(elsewhere(job, _FOLDER), _processes(job.resources)),

@@ -20,7 +20,8 @@ import psutil
 from pydantic import TypeAdapter
 
 from resources.secrets import without_secrets
-from resources.training import TrainingJob, TrainingResult
+from resources.training import Heard, TrainingJob, TrainingResult
+from resources.training.hearing import FileMessages
 
 WORKER = "resources.training.worker"
 _MARK = "LAKELOOM_TRAINING"
@@ -44,9 +45,10 @@ def launch(
     processes: int,
     job: TrainingJob,
     context: dg.AssetExecutionContext,
+    heard: Heard,
     environment: Mapping[str, str] | None = None,
 ) -> TrainingResult:
-    """Run a command that makes `processes` workers train the job.
+    """Run a command that makes `processes` workers train the job; `heard` is told of losses.
 
     Raises:
         dagster.Failure: the command failed; its last output is in the error.
@@ -57,7 +59,7 @@ def launch(
         dg.open_pipes_session(
             context=context,
             context_injector=dg.PipesFileContextInjector(str(Path(folder) / "context")),
-            message_reader=dg.PipesFileMessageReader(str(Path(folder) / "messages")),
+            message_reader=FileMessages(str(Path(folder) / "messages"), heard),
             extras=extras(job, processes),
         ) as session,
     ):

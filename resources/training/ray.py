@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import BaseModel, PositiveInt
 
 from resources.settings import require
-from resources.training import Resources, TrainingJob, TrainingResult
+from resources.training import Heard, Resources, TrainingJob, TrainingResult, unheard
 from resources.training.engine_url import EngineOptions
 from resources.training.launch import launch
 from resources.watch import end_with_launcher
@@ -28,7 +28,9 @@ class RayTrainer(EngineOptions):
     """Host and port of the cluster's head; empty for a cluster of this machine and training."""
     workers: PositiveInt = 1
 
-    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+    def train(
+        self, job: TrainingJob, context: dg.AssetExecutionContext, heard: Heard = unheard
+    ) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
         Raises:
@@ -39,7 +41,7 @@ class RayTrainer(EngineOptions):
         storage = str(job.output.parent / "ray")
         plan = _Plan(**self.model_dump(), storage=storage, resources=job.resources)
         command = [sys.executable, "-m", "resources.training.ray", plan.model_dump_json()]
-        return launch(command, self.workers, job, context, {"RAY_USAGE_STATS_ENABLED": "0"})
+        return launch(command, self.workers, job, context, heard, {"RAY_USAGE_STATS_ENABLED": "0"})
 
 
 class _Plan(BaseModel):

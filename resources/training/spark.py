@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import BaseModel, PositiveInt
 
 from resources.settings import UsageError, require
-from resources.training import Resources, TrainingJob, TrainingResult
+from resources.training import Heard, Resources, TrainingJob, TrainingResult, unheard
 from resources.training.engine_url import EngineOptions
 from resources.training.launch import launch
 from resources.watch import end_with_launcher
@@ -31,7 +31,9 @@ class SparkTrainer(EngineOptions):
     """Host and port of the master; empty for tasks in this machine's own driver."""
     workers: PositiveInt = 1
 
-    def train(self, job: TrainingJob, context: dg.AssetExecutionContext) -> TrainingResult:
+    def train(
+        self, job: TrainingJob, context: dg.AssetExecutionContext, heard: Heard = unheard
+    ) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
         Raises:
@@ -49,7 +51,7 @@ class SparkTrainer(EngineOptions):
         own = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
         if not self.address:
             own["SPARK_LOCAL_IP"] = "127.0.0.1"
-        return launch(command, self.workers, job, context, own)
+        return launch(command, self.workers, job, context, heard, own)
 
 
 class _Plan(BaseModel):

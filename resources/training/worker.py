@@ -12,6 +12,7 @@ from dagster_pipes import PipesDefaultContextLoader, PipesMappingParamsLoader, o
 from pydantic import TypeAdapter
 
 from resources.training import TrainingJob
+from resources.training.progress import LossFeed
 from resources.training.tasks import train
 from resources.watch import end_with_launcher
 
@@ -31,7 +32,12 @@ def work() -> None:
             train(_job(extras["job"]), extras["world_size"], lambda _: None)
         return
     with open_dagster_pipes() as pipes:
-        result = train(_job(pipes.get_extra("job")), pipes.get_extra("world_size"), pipes.log.info)
+        job, world_size = _job(pipes.get_extra("job")), pipes.get_extra("world_size")
+        feed = LossFeed(pipes.report_custom_message)
+        try:
+            result = train(job, world_size, pipes.log.info, feed.add)
+        finally:
+            feed.flush()
         pipes.report_custom_message(asdict(result))
 
 

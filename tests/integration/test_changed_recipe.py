@@ -56,7 +56,9 @@ def test_exactly_its_own_partitions_are_stale(
     edited.write_text(edited.read_text().replace("scale = 20", "scale = 10", 1))
     platform.materialize(CORPUS, encoders=ENCODERS, select="key:recipes")
     assert stale(defs, instance, "checkpoints") == {"minilm-tuned"}
-    assert status(platform.state)["corpora"][CORPUS]["stale"] == ["checkpoints [minilm-tuned]"]
+    found = status(platform.state)["corpora"][CORPUS]
+    assert found["stale"] == ["checkpoints [minilm-tuned]"]
+    assert found["why_stale"] == {"checkpoints [minilm-tuned]": "its recipe has changed since"}
 
     rows = platform.materialize(CORPUS, encoders=ENCODERS, select="key:checkpoints+")
     assert platform.calls.trained == ["minilm-tuned"]

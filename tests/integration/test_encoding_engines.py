@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
+from platform_assets.commands.status import status
 from platform_assets.embeddings.table import EMBEDDINGS
+from resources.tracking.mlflow_session import model_name
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
@@ -19,6 +23,8 @@ def test_another_engine_embeds_anew_and_is_what_answers(
     platform.write("sea", "lead.md", "# The lead\n\nTallow brings up sand from the bottom.")
     platform.materialize("sea")
     [before] = {row["encoder_digest"] for row in platform.rows(EMBEDDINGS, corpus="sea")}
+    assert status(platform.state)["corpora"]["sea"]["stale"] == []
+    [registered] = versions(platform)
 
     monkeypatch.setenv("LAKELOOM_ENCODING", "torch://")
     platform = Platform(tmp_path, monkeypatch)
@@ -26,6 +32,9 @@ def test_another_engine_embeds_anew_and_is_what_answers(
     told = [row["failed"] for row in platform.answer("sea", select=UNASKED)["assets"]]
     assert any("LAKELOOM_ENCODING" in str(each) for each in told), told
     assert len(platform.rows(EMBEDDINGS, corpus="sea")) == 2
+    behind = status(platform.state)["corpora"]["sea"]
+    assert "checkpoints [minilm]" in behind["stale"]
+    assert "another engine" in behind["why_stale"]["checkpoints [minilm]"]
 
     platform.materialize("sea")
     [after] = {row["encoder_digest"] for row in platform.rows(EMBEDDINGS, corpus="sea")}
@@ -33,3 +42,20 @@ def test_another_engine_embeds_anew_and_is_what_answers(
     assert platform.search("sea", "what comes up from the ground", top=1)[0]["key"] == "lead.md"
     platform.materialize("sea")
     assert platform.calls.none()
+    assert status(platform.state)["corpora"]["sea"]["stale"] == []
+
+    [same] = versions(platform)
+    assert same.version == registered.version
+    assert registered.tags["encoder_digest"] == before
+    assert same.tags["encoder_digest"] == after
+
+
+def versions(platform: Platform) -> list[ModelVersion]:
+    """Of the encoder in the model registry."""
+    place = platform.state.settings.tracking
+    client = MlflowClient(tracking_uri=place, registry_uri=place)
+    return [
+        found
+        for found in client.search_model_versions(f"name = '{model_name('encoder')}'")
+        if found.tags["encoder"] == "minilm"
+    ]

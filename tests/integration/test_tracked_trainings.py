@@ -3,15 +3,19 @@
 The server is real; a recipe of six steps trains the real base model.
 """
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from platform_assets import live_losses
 from platform_assets.checkpoints import recipes
 from platform_assets.commands.state import open_instance
 from platform_assets.definitions import build_defs
@@ -34,6 +38,8 @@ STONES = (
     "jasper", "kaolin", "limestone", "marble", "novaculite", "obsidian", "porphyry", "quartzite",
 )  # fmt: skip
 TRAIN = "key:checkpoints"
+STEPS, SAVED = 60, 20
+"""Of a training that takes some seconds, and between two of its saved states."""
 
 
 class Quarry:
@@ -69,6 +75,12 @@ class Quarry:
         client = MlflowClient(tracking_uri=self.platform.state.settings.tracking)
         experiment = client.get_experiment_by_name(EXPERIMENT)
         return list(client.search_runs([experiment.experiment_id])) if experiment else []
+
+    def losses(self, run: Run) -> list[int]:
+        """Steps whose losses the server has of a run, as often as it has them, sorted."""
+        client = MlflowClient(tracking_uri=self.platform.state.settings.tracking)
+        history = client.get_metric_history(run.info.run_id, "loss")
+        return sorted(point.step for point in history)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +129,7 @@ def test_the_next_materialisation_makes_it_good(quarry: Quarry, server: str) -> 
     pairs = quarry.platform.state.ledger.require("training_pairs", CORPUS)
     assert f'"snapshot": "{pairs.snapshot}"' in used.dataset.source
     version = registry.connect_tracking(quarry.platform.state.settings).version_of(
-        TUNED, record.details["encoder_digest"]
+        TUNED, record.details["checkpoint"]
     )
     found = quarry.metadata()
     assert found["mlflow run"].startswith(f"{server}/#/experiments/")
@@ -143,6 +155,57 @@ def test_a_training_that_fails_is_a_failed_run_with_the_reason(
     assert "ended with status 1" in runs[0].data.tags["failure"]
     assert "***" in runs[0].data.tags["failure"]
     assert "no_such_worker" not in runs[0].data.tags["failure"]
+
+
+class Onlooker(threading.Thread):
+    """Follows the newest run as MLflow's UI does, and kills its worker after a step."""
+
+    def __init__(self, quarry: Quarry, step: int) -> None:
+        super().__init__(daemon=True)
+        self.seen: list[int] = []
+        """Steps that the running training had, each time it had more."""
+        self._quarry, self._step = quarry, step
+        self._before = {run.info.run_id for run in quarry.runs()}
+
+    def run(self) -> None:
+        while max(self.seen, default=0) < self._step:
+            time.sleep(0.1)
+            for run in self._quarry.runs():
+                if run.info.run_id not in self._before and run.info.status == "RUNNING":
+                    last = max(self._quarry.losses(run), default=0)
+                    self.seen += [last] if last > max(self.seen, default=0) else []
+        for process in psutil.Process().children(recursive=True):
+            if launch.WORKER in process.cmdline():
+                process.kill()
+
+
+@pytest.mark.usefixtures("server")
+def test_losses_are_seen_during_a_training_and_outlive_its_worker(
+    quarry: Quarry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longer = RECIPES.read_text().replace("steps = 6", f"steps = {STEPS}")
+    longer = longer.replace("save_steps = 2", f"save_steps = {SAVED}")
+    (tmp_path / "recipes.toml").write_text(longer)
+    monkeypatch.setattr(recipes, "RECIPES", tmp_path / "recipes.toml")
+    monkeypatch.setattr(live_losses, "SECONDS", 0.2)
+    onlooker = Onlooker(quarry, SAVED + 1)
+    onlooker.start()
+    assert "ended with status -9" in quarry.checkpoint()["failed"]
+    onlooker.join()
+    assert len(onlooker.seen) > 1
+    killed = quarry.runs()[0]
+    assert killed.info.status == "FAILED"
+    told = quarry.losses(killed)
+    assert told == list(range(1, len(told) + 1))
+    assert onlooker.seen[-1] <= len(told) < STEPS
+
+    row = quarry.checkpoint()
+    assert row["failed"] is None
+    assert row["work"]["trained_steps"] in range(STEPS - len(told), STEPS)
+    resumed = quarry.runs()[0]
+    assert resumed.info.status == "FINISHED"
+    assert quarry.losses(resumed) == list(range(1, STEPS + 1))
+    assert quarry.losses(killed) == told
 
 
 @pytest.mark.usefixtures("server")

@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from resources.tracking import Dataset, Outcome, Tracked, Training
+from resources.tracking import Dataset, Loss, Outcome, Tracked, Training
 from resources.tracking.mlflow import MlflowTracking
 from resources.tracking.mlflow_session import EXPERIMENT, model_name
 from tests.servers.mlflow import mlflow_server
@@ -106,6 +106,21 @@ def test_a_training_is_one_run_from_its_beginning_to_its_model(
     assert tracking.version_of("one", "d1") == version
     assert tracking.version_of("one", "d2") is None
     assert tracking.version_of("other", "d1") is None
+
+
+def test_losses_are_in_a_run_while_it_goes_on_and_each_of_them_once(
+    tracking: MlflowTracking, client: MlflowClient, model: Path
+) -> None:
+    training = replace(TRAINING, name="watched")
+    run = tracking.begin(training)
+    for _ in range(2):  # the second time as after an answer that got lost
+        tracking.progress(run, [Loss(1, 0.5, 1_700_000_000_000)])
+    (found,) = runs(client, "watched")
+    assert (found.info.status, found.data.metrics["loss"]) == ("RUNNING", 0.5)
+    tracking.finish(run, training, OUTCOME, model)
+    history = client.get_metric_history(run, "loss")
+    assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25)]
+    assert history[0].timestamp == 1_700_000_000_000
 
 
 def test_a_run_names_the_snapshots_it_was_trained_on(

@@ -24,7 +24,7 @@ from safetensors.numpy import load_file
 
 from resources import registry
 from resources.settings import Settings
-from resources.training import TrainingJob, TrainingResult
+from resources.training import Heard, TrainingJob, TrainingResult, unheard
 from tests.checkpoints import write_checkpoint
 from tests.trainings import SETTINGS, STEPS, write_pairs
 
@@ -72,14 +72,14 @@ def make_job(folder: Path, **settings: Any) -> TrainingJob:
     return TrainingJob(base, pairs, folder / "out", folder / "state", hyperparameters)
 
 
-def materialize(engine: str, job: TrainingJob) -> TrainingResult:
+def materialize(engine: str, job: TrainingJob, heard: Heard = unheard) -> TrainingResult:
     """Train in a Dagster run with the engine of a LAKELOOM_TRAINER."""
     trainer = registry.connect_trainer(replace(Settings.from_env(), trainer=engine))
     results: list[TrainingResult] = []
 
     @dg.asset
     def trained(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        results.append(trainer.train(job, context))
+        results.append(trainer.train(job, context, heard))
         return dg.MaterializeResult()
 
     dg.materialize([trained])
@@ -110,8 +110,10 @@ def test_two_processes_train_as_one_and_what_they_saved_is_what_they_had(
     engine: str, tmp_path: Path, reference: tuple[TrainingJob, TrainingResult]
 ) -> None:
     job = make_job(tmp_path)
-    result = materialize(engine, job)
+    heard: list[tuple[int, float]] = []
+    result = materialize(engine, job, heard.extend)
     assert (result.world_size, result.steps) == (2, STEPS)
+    assert tuple(heard) == result.losses
 
     expected_job, expected = reference
     losses = zip(result.losses, expected.losses, strict=True)
@@ -124,7 +126,9 @@ def test_two_processes_train_as_one_and_what_they_saved_is_what_they_had(
     assert apart <= WEIGHT_BOUND
 
     again = replace(job, output=tmp_path / "again")
-    assert materialize(engine, again).steps == 0  # all of it was in the saved state
+    heard.clear()
+    assert materialize(engine, again, heard.extend).steps == 0  # all of it was in the saved state
+    assert tuple(heard) == result.losses
     assert (again.output / "model.safetensors").read_bytes() == (
         job.output / "model.safetensors"
     ).read_bytes()

@@ -58,7 +58,9 @@ def test_a_pod_trains_and_the_checkpoint_comes_back_through_the_lake(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path, steps=2)
-    result = materialize(ENGINE, job)
+    heard: list[tuple[int, float]] = []
+    result = materialize(ENGINE, job, heard.extend)
+    assert tuple(heard) == result.losses
     assert (result.steps, result.world_size) == (2, 1)
     assert (job.output / "model.safetensors").is_file()
     (pod,) = cluster.asked

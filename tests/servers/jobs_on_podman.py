@@ -136,12 +136,19 @@ def jobs_on_podman(folder: Path, environment: Mapping[str, str]) -> Iterator[Job
     """A running double, to which the configuration `folder/kubeconfig` leads."""
     file = folder / "kubeconfig"
     jobs = Jobs(folder, environment, (str(file),))
+    with serving(jobs, file):
+        yield jobs
+
+
+@contextmanager
+def serving(jobs: Jobs, file: Path) -> Iterator[None]:
+    """The API over some jobs, to which the configuration `file` leads."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Api", (_Api,), {"jobs": jobs}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     file.write_text(json.dumps(kubeconfig(f"http://127.0.0.1:{server.server_address[1]}")))
     file.chmod(0o644)
     try:
-        yield jobs
+        yield
     finally:
         for name in list(jobs.asked):
             jobs.remove(name)

@@ -8,7 +8,7 @@ import pytest
 
 from resources import registry
 from resources.settings import Settings, UsageError, require
-from resources.training import Resources, TrainingJob, TrainingResult
+from resources.training import Heard, Resources, TrainingJob, TrainingResult, unheard
 from resources.training.accelerate import AccelerateTrainer
 from resources.training.by_recipe import TrainerByRecipe
 from resources.training.deepspeed import DeepSpeedTrainer
@@ -81,8 +81,8 @@ class Named:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def train(self, job: TrainingJob, context: Any) -> TrainingResult:
-        del job, context
+    def train(self, job: TrainingJob, context: Any, heard: Heard = unheard) -> TrainingResult:
+        del job, context, heard
         return TrainingResult(1, 1, self._name, (), 0)
 
 

@@ -21,6 +21,7 @@ from resources.training.causal.decoder import load_base, write_adapter
 from resources.training.folders import complete_or_not
 from resources.training.low_rank import with_updates
 from resources.training.pairs import plan
+from resources.training.progress import Stepped, unwatched
 
 BEFORE, AFTER = "held_out_loss_before", "held_out_loss_after"
 _NORM = 1.0
@@ -29,7 +30,12 @@ _AT_ONCE = 8
 """Held-out blocks in one forward pass."""
 
 
-def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> TrainingResult:
+def train(
+    job: TrainingJob,
+    world_size: int,
+    log: Callable[[str], None],
+    stepped: Stepped = unwatched,
+) -> TrainingResult:
     """Train low-rank updates of a decoder and write them as an adapter.
 
     Losses are means over tokens, in nats.
@@ -58,7 +64,7 @@ def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> Trai
     model, optimizer = accelerator.prepare(model, optimizer)
     before = held_out_loss(accelerator.unwrap_model(model), held_out)
     log(f"{len(learned)} blocks on {accelerator.device}, held-out loss {before:.4f}")
-    losses = _steps(accelerator, model, optimizer, learned, settings, log)
+    losses = _steps(accelerator, model, optimizer, learned, settings, log, stepped)
     after = held_out_loss(accelerator.unwrap_model(model), held_out)
     log(f"held-out loss {before:.4f} before, {after:.4f} after")
     if accelerator.is_main_process:
@@ -122,6 +128,7 @@ def _steps(
     learned: Blocks,
     settings: CausalHyperparameters,
     log: Callable[[str], None],
+    stepped: Stepped,
 ) -> list[float]:
     rows = plan(len(learned), settings.batch_size, settings.steps, settings.seed)
     rank, world = accelerator.process_index, accelerator.num_processes
@@ -139,6 +146,7 @@ def _steps(
         losses.append(float(accelerator.reduce(loss.detach(), "mean")))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"step {number}: no number as loss: lower learning_rate")
+        stepped(number, losses[-1])
         if number % max(1, settings.steps // 20) == 0 or number == settings.steps:
             log(f"step {number}/{settings.steps} loss {losses[-1]:.4f}")
     return losses

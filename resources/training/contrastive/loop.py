@@ -28,6 +28,7 @@ from resources.training.contrastive.gradients import Gradients
 from resources.training.folders import StateFolder, transformer_folder, write_checkpoint
 from resources.training.hyperparameters import Hyperparameters
 from resources.training.pairs import Pairs, plan
+from resources.training.progress import Stepped, unwatched
 
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 """Names of ours -> those of transformers."""
@@ -35,7 +36,12 @@ _NORM = 1.0
 """Gradients are clipped to this L2 norm."""
 
 
-def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> TrainingResult:
+def train(
+    job: TrainingJob,
+    world_size: int,
+    log: Callable[[str], None],
+    stepped: Stepped = unwatched,
+) -> TrainingResult:
     """Train to the end, from the last saved state if there is one, and write the checkpoint.
 
     The result does not depend on the number of processes, but for rounding and dropout: each
@@ -51,8 +57,11 @@ def train(job: TrainingJob, world_size: int, log: Callable[[str], None]) -> Trai
     accelerator = _accelerator(world_size, settings)
     run = _Run(accelerator, job, settings, log)
     done = run.resume()
+    for step, loss in enumerate(run.progress.losses, start=1):
+        stepped(step, loss)
     while len(run.progress.losses) < run.total:
         run.step()
+        stepped(len(run.progress.losses), run.progress.losses[-1])
     run.save()
     run.write(job)
     return TrainingResult(
