@@ -40,6 +40,7 @@ class Embedder:
     _places: Mapping[str, tuple[int, int]] = field(init=False)
     """Document -> its first row and the one after its last."""
     _counts: Counter[str] = field(init=False)
+    """Text digest -> chunks that have it and no row yet."""
     _total: int = field(init=False)
     _asked: set[str] = field(default_factory=set)
     _kept: dict[str, Vectors] = field(default_factory=dict)
@@ -75,6 +76,10 @@ class Embedder:
         digests = chunks.column("text_digest").to_pylist()
         kept = {each: self._kept[each] for each in digests if each in self._kept}
         vectors = {**self.stored.fetch(digests), **kept, **encoded}
+        self._counts.subtract(digests)
+        for digest in kept.keys() | encoded:
+            if not self._counts[digest]:
+                self._kept.pop(digest, None)
         columns = {
             **dict(zip(chunks.column_names, chunks.columns, strict=True)),
             "encoder_digest": pa.repeat(self.encoder_digest, len(digests)),
