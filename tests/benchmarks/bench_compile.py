@@ -5,6 +5,7 @@
 The texts, batches and clocks of bench_training.py; the encoder of `torch://` as it is and
 compiled for any length of text. Compiling is in the whole training's seconds and not in its speed,
 so the ratio is that of a long run. The platform compiles nothing; docs/training.md says why.
+Wants a quiet machine.
 """
 
 import sys
