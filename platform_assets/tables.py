@@ -64,6 +64,7 @@ class OwnRows:
         self._known: dict[int, Leaf] = {}
         self.undisturbed = True
         """Whether nobody else has written to the table meanwhile, as far as one can tell."""
+        self._outdated = False
         if buckets:
             self._known = {
                 each: Leaf(*of[table.name])
@@ -110,6 +111,7 @@ class OwnRows:
         self._head = self._warehouse.replace(
             self.table, self._scope, groups, full, known, self._branch
         )
+        self._outdated = self._head is None
         self._staged.update(groups, full.column(self.table.group).to_pylist())
         added = full.select(self._columns)
         self._rows = pa.concat_tables([kept, added])
@@ -142,8 +144,8 @@ class OwnRows:
 
     def _settle(self) -> None:
         """Read the rows anew if another writer came between, so that snapshot and digest agree."""
-        if self._head is None:
-            self.undisturbed, self._known = False, {}
+        if self._outdated:
+            self._outdated, self.undisturbed, self._known = False, False, {}
             branch = self._branch if self._staged else None
             self._read(self._warehouse.snapshot(self.table, branch))
 
@@ -167,7 +169,7 @@ class OwnRows:
                 rows = self._warehouse.scan(self.table, self._scope, groups=wave, snapshot=staged)
                 self._warehouse.replace(self.table, self._scope, wave, rows)
             self.discard()
-            self._head = None
+            self._outdated = True
         self._staged.clear()
 
     def discard(self) -> None:

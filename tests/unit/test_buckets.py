@@ -185,3 +185,16 @@ def test_a_check_alone_looks_at_everything(room: Room) -> None:
     for alone in (False, True):
         check(alone=alone)
     assert check.looked[-1] is None
+
+
+def test_a_table_without_a_row_hinders_no_note(room: Room) -> None:
+    """Such as the dead letters where every document could be parsed."""
+    letters = TableSpec.of("letters", "", COLUMNS, group="page", key="page", content=("page",))
+
+    def look() -> list[OwnRows]:
+        source, *own = (Source.now(room.warehouse, t, SCOPE) for t in (PAGES, COPIES, letters))
+        buckets = Buckets(room.lake, room.warehouse, "both/c", ["1"], [source], own)
+        return [OwnRows(room.warehouse, t, SCOPE, buckets=buckets) for t in (COPIES, letters)]
+
+    keep(look())
+    assert room.open(look()[0]) == frozenset()
