@@ -32,6 +32,8 @@ def upgrade(state: State, show: Callable[[str], None]) -> dict[str, Any]:
     for name, table in ALL_TABLES.items():
         show(f"table {name}")
         state.warehouse.snapshot(table)
+    show("vectors")
+    state.vectors.collections()  # a server's store keeps its state in a collection, made here
     served = {
         corpus: trace(state, corpus)["ok"]
         for corpus in state.corpora()
