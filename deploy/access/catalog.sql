@@ -1,5 +1,5 @@
 -- Roles of the catalog's database. Run by psql as its owner's superuser (databases.sh does), once the
--- owner has opened it (`lakeloom upgrade` makes the tables), and again after each upgrade.
+-- owner has opened it (`lakeloom upgrade --only-missing` makes the tables), and again after each upgrade.
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 SELECT 'CREATE ROLE lakeloom_runner LOGIN' WHERE to_regrole('lakeloom_runner') IS NULL \gexec

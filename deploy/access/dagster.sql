@@ -1,5 +1,5 @@
 -- Roles of Dagster's database. Run by psql as its owner's superuser (databases.sh does), once the owner
--- has opened it (`lakeloom upgrade` makes and migrates the tables), and again after each upgrade.
+-- has opened it (`lakeloom upgrade --only-missing` makes the tables), and again after each upgrade.
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 SELECT 'CREATE ROLE lakeloom_dagster LOGIN' WHERE to_regrole('lakeloom_dagster') IS NULL \gexec

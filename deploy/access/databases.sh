@@ -1,6 +1,6 @@
 #!/bin/sh
 # The roles of the databases and their passwords, by psql, as the server's superuser (PGHOST, PGUSER,
-# PGPASSWORD). Run it once `lakeloom upgrade` has made the tables, and again after each upgrade.
+# PGPASSWORD), once `lakeloom upgrade --only-missing` has made the tables, and again after each upgrade.
 # Each URL is what one kind of process has, postgresql+psycopg2://ROLE:PASSWORD@HOST/DATABASE; a database
 # of which no URL is given is left alone:
 #   RUNNER_CATALOG READER_CATALOG  DAGSTER_DATABASE WATCHER_DATABASE  MLFLOW_DATABASE

@@ -82,6 +82,12 @@ spec:
       {{- end }}
 {{- end }}
 
+{{/* The volume of the instance file for those that run nothing. */}}
+{{- define "storage" -}}
+- name: dagster
+  configMap: {name: access, items: [{key: dagster.yaml, path: dagster.yaml}]}
+{{- end }}
+
 {{/* The template of a Ray pod. Takes a dict: root, name, resources, ports, gpus. */}}
 {{- define "rayPod" }}
 {{- $root := .root }}
