@@ -243,6 +243,7 @@ def lake(
         platform = Platform(home, patch)
         patch.setenv("DAGSTER_HOME", str(home / "instance"))
         patch.setenv("LAKELOOM_LAKE", f"s3://{BUCKET}")
+        patch.setenv("LAKELOOM_LAKE_PATIENCE_SECONDS", "2")
         owner = acting("runner", databases.urls["catalog"], databases.urls["dagster"], roles, patch)
         assert make_missing(owner, platform.lines.append)["ok"]
         for _ in range(2):
