@@ -252,8 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     command("events", _events, "Receive the webhook by which a bucket tells of uploads.")
     _for_metrics(command("metrics", _metrics, "Serve figures to Prometheus, health to probes."))
     one = command("upgrade", _upgrade, "Take over what an earlier version of Lakeloom wrote.")
-    missing = "make tables that are missing and migrate nothing, whatever runs are under way"
-    one.add_argument("--only-missing", action="store_true", help=missing)
+    one.add_argument("--only-missing", action="store_true", help="make tables, migrate nothing")
     one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.", shared=())
     one.add_argument("--port", type=int, default=3000)
     return parser
