@@ -184,10 +184,10 @@ def _metrics(state: "State", arguments: argparse.Namespace) -> Answer:
     return metrics(state, host, port, arguments.every, _show)
 
 
-def _upgrade(state: "State", _: argparse.Namespace) -> Answer:
-    from platform_assets.commands.upgrade import upgrade
+def _upgrade(state: "State", arguments: argparse.Namespace) -> Answer:
+    from platform_assets.commands.upgrade import make_missing, upgrade
 
-    return upgrade(state, _show)
+    return (make_missing if arguments.only_missing else upgrade)(state, _show)
 
 
 def _ui(state: "State", arguments: argparse.Namespace) -> Answer:
@@ -251,7 +251,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--docs", type=_path, metavar="FOLDER", help="your own documents instead")
     command("events", _events, "Receive the webhook by which a bucket tells of uploads.")
     _for_metrics(command("metrics", _metrics, "Serve figures to Prometheus, health to probes."))
-    command("upgrade", _upgrade, "Take over what an earlier version of Lakeloom wrote.")
+    one = command("upgrade", _upgrade, "Take over what an earlier version of Lakeloom wrote.")
+    one.add_argument("--only-missing", action="store_true", help="make tables, migrate nothing")
     one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.", shared=())
     one.add_argument("--port", type=int, default=3000)
     return parser

@@ -193,9 +193,11 @@ def events(answer: Answer) -> None:
 
 def upgrade(answer: Answer) -> None:
     """What was taken over, and whether what is served holds."""
-    console.print(
-        f"{len(answer['tables'])} tables, Dagster's storage and the tracking are up to date"
-    )
+    there = f"{len(answer['tables'])} tables"
+    if answer["migrated"]:
+        console.print(f"{there}, Dagster's storage and the tracking are up to date")
+    else:
+        console.print(f"{there} and Dagster's storage are there; nothing was migrated")
     for corpus, ok in answer["served"].items():
         said = "[green]every link holds[/green]" if ok else "[red]see `lakeloom trace`[/red]"
         console.print(f"{escape(corpus)}: {said}")

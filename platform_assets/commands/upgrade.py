@@ -29,15 +29,31 @@ def upgrade(state: State, show: Callable[[str], None]) -> dict[str, Any]:
         instance.upgrade()
     show("experiment tracking")
     state.tracking.upgrade()
-    for name, table in ALL_TABLES.items():
-        show(f"table {name}")
-        state.warehouse.snapshot(table)
+    _make(state, show)
     served = {
         corpus: trace(state, corpus)["ok"]
         for corpus in state.corpora()
         if state.vectors.served(corpus)
     }
-    return {"ok": all(served.values()), "tables": sorted(ALL_TABLES), "served": served}
+    ok = all(served.values())
+    return {"ok": ok, "migrated": True, "tables": sorted(ALL_TABLES), "served": served}
+
+
+def make_missing(state: State, show: Callable[[str], None]) -> dict[str, Any]:
+    """Make what roles that may make nothing must find; migrates nothing, so runs may go on."""
+    show("Dagster's storage")
+    with open_instance(state.settings):
+        pass
+    _make(state, show)
+    return {"ok": True, "migrated": False, "tables": sorted(ALL_TABLES), "served": {}}
+
+
+def _make(state: State, show: Callable[[str], None]) -> None:
+    for name, table in ALL_TABLES.items():
+        show(f"table {name}")
+        state.warehouse.snapshot(table)
+    show("vectors")
+    state.vectors.collections()  # a server's store keeps its state in a collection of its own
 
 
 def _quiet(instance: dg.DagsterInstance) -> None:

@@ -41,7 +41,7 @@ class PodOptions(EngineOptions):
     service_account: str = "lakeloom"
     settings: str = "lakeloom-settings"
     """Config map with the LAKELOOM_* variables."""
-    credentials: str = "lakeloom-credentials"
+    credentials: str = "lakeloom-runner"
     """Secret with the credentials of the lake."""
     deadline_seconds: PositiveInt = 86_400
     """When Kubernetes ends a pod, also that of a run that is gone."""

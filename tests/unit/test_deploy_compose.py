@@ -11,18 +11,21 @@ import yaml
 
 from resources.settings import VARIABLES, Settings
 from resources.systems import SYSTEMS
+from tests.servers.minio_double import BUCKETS, KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "deploy/compose/compose.yaml"
+PASSWORDS = ("STACK", "RUNNER", "SENSOR", "DAGSTER", "READER", "MLFLOW")
+ONCE = {"buckets", "tables", "roles"}
+"""Services that prepare the others and end."""
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 
 
 def read(file: Path) -> subprocess.CompletedProcess[str]:
     """What Compose makes of a file: its schema checked, anchors and variables filled in."""
     command = [COMPOSE, "--file", file, "config", "--no-path-resolution"]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env={"STACK_PASSWORD": "planted"}
-    )
+    env = {f"{name}_PASSWORD": f"planted{name.lower()}" for name in PASSWORDS}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +37,8 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def test_it_has_every_part(services: dict[str, dict[str, Any]]) -> None:
-    stores = {"minio", "buckets", "postgres", "qdrant", "mlflow", "catalog"}
-    assert services.keys() == stores | {"webserver", "daemon", "code", "metrics"}
+    stores = {"minio", "postgres", "qdrant", "mlflow", "catalog"}
+    assert services.keys() == stores | ONCE | {"webserver", "daemon", "code", "metrics"}
 
 
 def test_compose_refuses_what_its_schema_lacks(tmp_path: Path) -> None:
@@ -63,7 +66,7 @@ def test_every_variable_is_one_we_know(services: dict[str, dict[str, Any]]) -> N
     assert ours <= known_variables()
 
 
-@pytest.mark.parametrize("service", ["code", "webserver", "daemon", "metrics"])
+@pytest.mark.parametrize("service", ["code", "webserver", "daemon", "metrics", "tables"])
 def test_no_layer_is_left_on_a_disk_of_its_own(
     services: dict[str, dict[str, Any]], service: str
 ) -> None:
@@ -87,7 +90,8 @@ def test_the_lake_has_four_drives(services: dict[str, dict[str, Any]]) -> None:
 
 
 def test_buckets_are_those_that_are_asked_for(services: dict[str, dict[str, Any]]) -> None:
-    made = set(re.findall(r" lake/(\w+)", services["buckets"]["command"][0]))
+    told = services["buckets"]["environment"]
+    made = {told[name] for name in BUCKETS}
     code = services["code"]["environment"]
     asked = {code["LAKELOOM_LAKE"].removeprefix("s3://"), code["LAKELOOM_LOGS_BUCKET"]}
     artefacts = services["mlflow"]["command"][-1].removeprefix("s3://")
@@ -102,7 +106,8 @@ def test_only_this_machine_reaches_it_and_nothing_writes_outside_its_volumes(
         assert each["cap_drop"] == ["ALL"], name
         assert not each["image"].endswith(":latest"), name
         assert re.search(r":[\w.-]+$", each["image"]), name
-        assert name == "buckets" or each["healthcheck"]["test"], name
+        assert (name in ONCE) is (each["restart"] == "no"), name
+        assert name in ONCE or each["healthcheck"]["test"], name
         for port in each.get("ports", []):
             assert port["host_ip"] == "127.0.0.1", name
 
@@ -125,11 +130,56 @@ def test_the_catalogs_file_lies_in_its_volume(services: dict[str, dict[str, Any]
     assert file.parts[1] != "home"
 
 
-def test_one_password_opens_all(services: dict[str, dict[str, Any]]) -> None:
-    assert "on-my-machine" not in yaml.safe_dump(services)
-    assert services["qdrant"]["environment"]["QDRANT__SERVICE__API_KEY"] == "planted"
+KNOWN = {
+    "webserver": {"dagster"},
+    "daemon": {"dagster"},
+    "code": {"runner", "dagster"},
+    "catalog": {"runner"},
+    "mlflow": {"mlflow"},
+    "metrics": {"reader"},
+    "qdrant": {"runner", "reader"},
+    "minio": {"stack"},
+    "postgres": {"stack"},
+    "tables": {"stack", "runner"},
+    "roles": {"stack", "dagster", "reader", "mlflow"},
+    "buckets": {"stack", "runner", "sensor", "dagster", "reader", "mlflow"},
+}
+"""Service -> whose passwords it knows."""
+
+
+@pytest.mark.parametrize("service", KNOWN)
+def test_a_service_knows_these_passwords_alone(
+    services: dict[str, dict[str, Any]], service: str
+) -> None:
+    assert KNOWN.keys() == services.keys()
+    told = yaml.safe_dump(services[service])
+    assert "on-my-machine" not in told
+    assert set(re.findall(r"planted([a-z]+)", told)) == KNOWN[service]
+
+
+def test_users_are_those_that_are_made(services: dict[str, dict[str, Any]]) -> None:
+    made = services["buckets"]["environment"]
+    keys = {made[f"{kind.upper()}_ID"]: made[f"{kind.upper()}_KEY"] for kind in KINDS}
+    assert keys == {f"lakeloom-{kind}": f"planted{kind}" for kind in KINDS}
+    for name, each in services.items():
+        told = each.get("environment", {})
+        if user := told.get("AWS_ACCESS_KEY_ID"):
+            assert keys[user] == told["AWS_SECRET_ACCESS_KEY"], name
+        if url := told.get("DAGSTER_POSTGRES_URL"):
+            database = services["roles"]["environment"]
+            known = {database["DAGSTER_DATABASE"], database["WATCHER_DATABASE"]}
+            assert name == "tables" or url in known, name
+
+
+def test_whoever_needs_a_role_waits_for_it(services: dict[str, dict[str, Any]]) -> None:
+    for name in ("code", "mlflow"):
+        waits = services[name]["depends_on"]["roles"]
+        assert waits["condition"] == "service_completed_successfully"
+    assert services["tables"]["command"] == ["lakeloom", "upgrade", "--only-missing"]
+    assert services["roles"]["depends_on"]["tables"]
 
 
 def test_what_is_mounted_is_there() -> None:
-    for source in re.findall(r"- (\.\./[^:]+):", FILE.read_text()):
-        assert (FILE.parent / source).is_file()
+    mounted = re.findall(r"(\.\./[^:]+):/", FILE.read_text())
+    assert "../access" in mounted
+    assert all((FILE.parent / source).exists() for source in mounted)

@@ -132,4 +132,4 @@ def test_a_training_asks_kubernetes_for_a_gpu(opened: Open, asset: dg.AssetsDefi
     assert [each["key"] for each in pod["tolerations"]] == ["nvidia.com/gpu"]
     assert pod["service_account_name"] == "lakeloom"
     sources = [source["secret_ref"] for source in container["env_from"] if source["secret_ref"]]
-    assert [source["name"] for source in sources] == ["lakeloom-credentials"]
+    assert [source["name"] for source in sources] == ["lakeloom-runner"]

@@ -67,7 +67,7 @@ def test_pod_of(jobs: dict[str, Any], name: str) -> None:
     assert container["image"] == IMAGE
     assert pod["serviceAccountName"] == "lakeloom"
     assert {"configMapRef": {"name": "lakeloom-settings"}} in container["envFrom"]
-    assert {"secretRef": {"name": "lakeloom-credentials"}} in container["envFrom"]
+    assert {"secretRef": {"name": "lakeloom-runner"}} in container["envFrom"]
     written = [each for each in container["env"] if "value" in each]
     assert not [each for each in written if "KEY" in each["name"] or "PASS" in each["name"]]
     asked = container["resources"]

@@ -73,7 +73,7 @@ def test_every_container_is_nobodys(objects: list[dict[str, Any]]) -> None:
         assert security["runAsUser"], name
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert spec.get("automountServiceAccountToken", True) is (name == "ray-head"), name
-        for container in spec["containers"]:
+        for container in spec["containers"] + spec.get("initContainers", []):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -83,7 +83,8 @@ def test_every_container_is_nobodys(objects: list[dict[str, Any]]) -> None:
 
 def test_every_container_asks_and_is_bounded(objects: list[dict[str, Any]]) -> None:
     for name, template in pods(objects).items():
-        for container in template["spec"]["containers"]:
+        spec = template["spec"]
+        for container in spec["containers"] + spec.get("initContainers", []):
             asked = container["resources"]
             assert {"cpu", "memory"} <= asked["requests"].keys(), name
             assert "memory" in asked["limits"], name
@@ -158,6 +159,10 @@ CODE = {APP: "dagster-user-deployments"}
         ({APP: "postgres"}, {APP: "metrics"}, {5432}),
         ({APP: "qdrant"}, {APP: "metrics"}, {6333}),
         ({APP: "mlflow"}, {APP: "metrics"}, set()),
+        ({APP: "minio"}, {APP: "roles"}, {9000}),
+        ({APP: "postgres"}, {APP: "roles"}, {5432}),
+        ({APP: "qdrant"}, {APP: "roles"}, {6333}),
+        ({APP: "postgres"}, {APP: "minio-buckets"}, set()),
         ({APP: "metrics"}, RUN, set()),
         ({APP: "metrics"}, {APP: "prometheus"}, set()),
         ({APP: "ray"}, RUN, set()),
@@ -202,19 +207,81 @@ def test_the_exporter_listens_where_it_is_scraped_and_probed(objects: list[dict[
     assert not named(rendered("--set", "metrics.enabled=false"), "Service").get("metrics")
 
 
-@pytest.mark.parametrize(
-    ("release", "instance"),
-    [("dagster", "dagster-instance"), ("search", "search-dagster-instance")],
-)
-def test_the_exporter_reads_the_instance_of_dagsters_chart(release: str, instance: str) -> None:
-    found = named(rendered("--set", f"dagsterRelease={release}"), "Deployment")["metrics"]
-    spec = found["spec"]["template"]["spec"]
-    assert {"name": "dagster", "configMap": {"name": instance}} in spec["volumes"]
-    told = {each["name"]: each for each in spec["containers"][0]["env"]}
-    (mount,) = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "dagster"]
-    assert told["DAGSTER_HOME"]["value"] == mount["mountPath"]
-    secret = told["DAGSTER_PG_PASSWORD"]["valueFrom"]["secretKeyRef"]
-    assert secret == {"name": "dagster-postgresql-secret", "key": "postgresql-password"}
+SECRETS = {
+    "metrics": {"lakeloom-reader"},
+    "mlflow": {"lakeloom-mlflow"},
+    "ray-head": {"lakeloom-runner"},
+    "ray-worker": {"lakeloom-runner"},
+    "minio": {"minio-root"},
+    "postgres": {"postgres-owner"},
+    "qdrant": {"lakeloom-runner", "lakeloom-reader"},
+    "oauth2-proxy": {"oauth2-proxy"},
+    "minio-buckets-1": {"minio-root"}
+    | {f"lakeloom-{kind}" for kind in ("runner", "sensor", "dagster", "reader", "mlflow")},
+    "roles-1": {"postgres-owner", "dagster-postgresql-secret"}
+    | {f"lakeloom-{kind}" for kind in ("runner", "reader", "mlflow")},
+}
+"""Pod -> the secrets it may know."""
+
+
+@pytest.mark.parametrize("pod", SECRETS)
+def test_a_pod_knows_these_secrets_alone(objects: list[dict[str, Any]], pod: str) -> None:
+    found = pods(objects)
+    assert found.keys() == SECRETS.keys()
+    spec = found[pod]["spec"]
+    told = set()
+    for container in spec["containers"] + spec.get("initContainers", []):
+        whole = [each.get("secretRef", {}) for each in container.get("envFrom", [])]
+        single = [each.get("valueFrom", {}) for each in container.get("env", [])]
+        keys = [each["secretKeyRef"] for each in single if "secretKeyRef" in each]
+        told |= {each["name"] for each in whole + keys if each}
+    assert told == SECRETS[pod]
+
+
+def test_qdrants_keys_are_those_of_who_writes_and_who_reads(objects: list[dict[str, Any]]) -> None:
+    (container,) = pods(objects)["qdrant"]["spec"]["containers"]
+    told = {
+        each["name"]: each.get("valueFrom", {}).get("secretKeyRef") for each in container["env"]
+    }
+    key = "LAKELOOM_VECTORS_API_KEY"
+    assert told["QDRANT__SERVICE__API_KEY"] == {"name": "lakeloom-runner", "key": key}
+    assert told["QDRANT__SERVICE__READ_ONLY_API_KEY"] == {"name": "lakeloom-reader", "key": key}
+
+
+def test_the_jobs_run_the_scripts_of_deploy_access(objects: list[dict[str, Any]]) -> None:
+    jobs = named(objects, "Job")
+    held = named(objects, "ConfigMap")["access"]["data"]
+    for name, script in (("minio-buckets-1", "minio.sh"), ("roles-1", "databases.sh")):
+        spec = jobs[name]["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert f"/access/{script}" in " ".join(container["command"] + container.get("args", []))
+        (volume,) = [each for each in spec["volumes"] if each["name"] == "access"]
+        for item in volume["configMap"]["items"]:
+            file = ROOT / "deploy/access" / item["path"]
+            assert held[item["key"]].strip() == file.read_text().strip()
+        kept = {each["path"] for each in volume["configMap"]["items"]}
+        here = (ROOT / "deploy/access").rglob("*")
+        assert kept == {str(f.relative_to(ROOT / "deploy/access")) for f in here if f.is_file()}
+
+
+def test_the_tables_are_migrated_only_if_asked() -> None:
+    for options, command in (
+        ((), ["lakeloom", "upgrade", "--only-missing"]),
+        (("--set", "upgrade=true"), ["lakeloom", "upgrade"]),
+    ):
+        job = named(rendered(*options), "Job")["roles-1"]
+        (tables,) = job["spec"]["template"]["spec"]["initContainers"]
+        assert tables["args"] == command
+
+
+def test_buckets_are_those_of_the_settings(objects: list[dict[str, Any]]) -> None:
+    settings = named(objects, "ConfigMap")["lakeloom-settings"]["data"]
+    (container,) = pods(objects)["minio-buckets-1"]["spec"]["containers"]
+    made = {each["name"]: each.get("value") for each in container["env"]}
+    assert settings["LAKELOOM_LAKE"] == f"s3://{made['BUCKET']}"
+    assert settings["LAKELOOM_LOGS_BUCKET"] == made["LOGS_BUCKET"]
+    (mlflow,) = pods(objects)["mlflow"]["spec"]["containers"]
+    assert mlflow["args"][-1] == f"s3://{made['MLFLOW_BUCKET']}"
 
 
 def images(*options: str) -> set[str]:
@@ -252,8 +319,7 @@ def test_settings_are_ones_we_know(objects: list[dict[str, Any]]) -> None:
     assert found.local_places().keys() == {"home", "catalog"}, "the catalog's URL is a secret"
     schema = json.loads((STACK / "values.schema.json").read_text())
     assert (
-        "LAKELOOM_CATALOG"
-        in schema["properties"]["secrets"]["properties"]["lakeloom"]["description"]
+        "LAKELOOM_CATALOG" in schema["properties"]["secrets"]["properties"]["runner"]["description"]
     )
 
 

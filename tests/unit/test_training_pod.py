@@ -64,7 +64,7 @@ def test_secrets_come_by_reference() -> None:
     (container,) = rendered(trainer().pod_spec(ASKED, "x"))["spec"]["containers"]
     assert container["envFrom"] == [
         {"configMapRef": {"name": "lakeloom-settings"}},
-        {"secretRef": {"name": "lakeloom-credentials"}},
+        {"secretRef": {"name": "lakeloom-runner"}},
     ]
     assert container["env"] == [{"name": "LAKELOOM_LAKE", "value": "s3://lake"}]
 

@@ -65,6 +65,29 @@ spec:
       targetPort: {{ .portName | default "http" }}
 {{- end }}
 
+{{/* A variable whose value is a secret's. Takes (list variable secret key). */}}
+{{- define "secretly" -}}
+- name: {{ index . 0 }}
+  valueFrom: {secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}}}
+{{- end }}
+
+{{/* The volume of deploy/access, with its folders. */}}
+{{- define "access" -}}
+- name: access
+  configMap:
+    name: access
+    items:
+      {{- range $path, $_ := .Files.Glob "access/**" }}
+      - {key: {{ base $path }}, path: {{ trimPrefix "access/" $path }}}
+      {{- end }}
+{{- end }}
+
+{{/* The volume of the instance file for those that run nothing. */}}
+{{- define "storage" -}}
+- name: dagster
+  configMap: {name: access, items: [{key: dagster.yaml, path: dagster.yaml}]}
+{{- end }}
+
 {{/* The template of a Ray pod. Takes a dict: root, name, resources, ports, gpus. */}}
 {{- define "rayPod" }}
 {{- $root := .root }}
@@ -86,7 +109,7 @@ spec:
       image: {{ include "image" (list $root.Values.image $root) }}
       envFrom:
         - configMapRef: {name: lakeloom-settings}
-        - secretRef: {name: {{ $root.Values.secrets.lakeloom }}}
+        - secretRef: {name: {{ $root.Values.secrets.runner }}}
       env:
         - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
       {{- with .ports }}
