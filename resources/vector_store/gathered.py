@@ -6,6 +6,7 @@ Not here: which parts there are (each store's `gather`), a part's own searches.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from statistics import fmean, stdev
 from typing import Protocol, TypeVar
 
@@ -15,6 +16,8 @@ from resources.encoding import Vectors
 from resources.vector_store import Collection, Hit, Retriever, SearchFilter
 from resources.vector_store import records as r
 
+KEPT_LISTS = 1024
+"""Ranked lists that are remembered: some megabytes."""
 Found = TypeVar("Found")
 
 
@@ -50,6 +53,8 @@ class GatheredCollection:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
+        # Parts never change; an evaluation asks for each list by itself and for hybrid search.
+        self._ranked = lru_cache(maxsize=KEPT_LISTS)(self._rank)
 
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point of every part; of a large index, much memory."""
@@ -70,28 +75,41 @@ class GatheredCollection:
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
-        homes: dict[str, Part] = {}
-
-        def best(of: Retriever, depth: int) -> dict[str, float]:
-            scores: dict[str, float] = {}
-            for part in self._parts:
-                found = part.scores(vector, text, of, depth, where, exact=exact)
-                scores.update(found)
-                homes.update(dict.fromkeys(found, part))
-            return _best(scores, depth)
-
-        if retriever is Retriever.HYBRID:
-            depth = max(limit, r.CANDIDATES)
-            lists = [best(each, depth) for each in (Retriever.DENSE, Retriever.BM25)]
-            scores = _best(fused(lists), limit)
-        else:
-            scores = best(retriever, limit)
+        hybrid = retriever is Retriever.HYBRID
+        depth = max(limit, r.CANDIDATES) if hybrid else limit
+        dense = None if vector is None else tuple(vector)
+        asked = {
+            Retriever.DENSE: (dense, "", Retriever.DENSE, depth, where, exact),
+            Retriever.BM25: (None, text, Retriever.BM25, depth, where, exact),
+        }
+        lists = [self._ranked(*asked[each]) for each in (asked if hybrid else (retriever,))]
+        ranked = [{x: score for x, (score, _) in found.items()} for found in lists]
+        scores = _best(fused(ranked), limit) if hybrid else ranked[0]
+        homes = {x: part for found in lists for x, (_, part) in found.items()}
         stored = [
             hit
             for part in self._parts
             for hit in part.points([x for x in scores if homes[x] is part])
         ]
         return r.by_score(replace(hit, score=scores[hit.point_id]) for hit in stored)
+
+    def _rank(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        depth: int,
+        where: SearchFilter | None,
+        exact: bool,
+    ) -> dict[str, tuple[float, Part]]:
+        """Point id -> score and home of the best of all parts, the best first."""
+        scores: dict[str, float] = {}
+        homes: dict[str, Part] = {}
+        for part in self._parts:
+            found = part.scores(vector, text, retriever, depth, where, exact=exact)
+            scores.update(found)
+            homes.update(dict.fromkeys(found, part))
+        return {x: (score, homes[x]) for x, score in _best(scores, depth).items()}
 
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.
