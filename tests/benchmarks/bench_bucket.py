@@ -22,7 +22,9 @@ from tempfile import TemporaryDirectory
 
 from platform_assets.raw_objects.assets import CODE_VERSION
 from platform_assets.raw_objects.refresh import refresh
+from platform_assets.tables import keep
 from resources.object_store import ObjectInfo
+from resources.object_store.folder import FolderObjectStore
 from resources.warehouse.iceberg import IcebergWarehouse
 from resources.warehouse.sql_catalog import open_sql_catalog
 from sensors.listings import changed
@@ -39,9 +41,10 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class GeneratedLake:
-    """A bucket that is not there: a listing made up while it is read."""
+    """A bucket that is not there: a listing made up while it is read. Notes are kept in a folder."""
 
     size: int
+    notes: FolderObjectStore | None = None
     changed: int | None = None
     """Number of an object that was overwritten."""
 
@@ -59,13 +62,20 @@ class GeneratedLake:
         return blake2b(f"{key}{self.changed}".encode(), digest_size=32).hexdigest()
 
     def get(self, key: str) -> bytes:
-        raise FileNotFoundError(key)
+        assert self.notes
+        return self.notes.get(key)
 
     def put(self, key: str, data: bytes | Path) -> None:
-        raise NotImplementedError
+        assert self.notes
+        self.notes.put(key, data)
 
     def delete(self, key: str) -> None:
         raise NotImplementedError
+
+
+def notes_in(home: Path) -> FolderObjectStore:
+    """Where notes about buckets are kept."""
+    return FolderObjectStore(f"file://{home}/lake")
 
 
 def tick(size: int, _: Path) -> dict[str, int]:
@@ -76,23 +86,24 @@ def tick(size: int, _: Path) -> dict[str, int]:
 
 def first(size: int, home: Path) -> dict[str, int]:
     """The manifest of a new corpus."""
-    return _refreshed(GeneratedLake(size), home)
+    return _refreshed(GeneratedLake(size, notes_in(home)), home)
 
 
 def again(size: int, home: Path) -> dict[str, int]:
     """The manifest once more: nothing has changed."""
-    return _refreshed(GeneratedLake(size), home)
+    return _refreshed(GeneratedLake(size, notes_in(home)), home)
 
 
 def one_change(size: int, home: Path) -> dict[str, int]:
     """The manifest after one object was overwritten."""
-    return _refreshed(GeneratedLake(size, changed=size // 2), home)
+    return _refreshed(GeneratedLake(size, notes_in(home), changed=size // 2), home)
 
 
 def _refreshed(lake: GeneratedLake, home: Path) -> dict[str, int]:
     catalog = open_sql_catalog(f"sqlite:///{home}/catalog.db", f"file://{home}/warehouse")
     own = refresh(CORPUS, lake, IcebergWarehouse(catalog), CODE_VERSION)
     own.digest()
+    keep([own])
     report = own.report
     return {"rows": report.rows, "changed": report.changed, "commits": report.work.commits}
 
