@@ -41,7 +41,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class GeneratedLake:
-    """A bucket that is not there: a listing made up while it is read. Notes are kept in a folder."""
+    """A bucket that is not there: a listing made up while it is read; notes lie in a folder."""
 
     size: int
     notes: FolderObjectStore | None = None
