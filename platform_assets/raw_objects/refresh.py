@@ -97,8 +97,7 @@ def _of_open(
     corpus: str, objects: pa.Table, manifest: pa.Table, buckets: Buckets, warehouse: Warehouse
 ) -> pa.Table:
     """The objects of open buckets, after those in which something differs are open."""
-    plan = diff(_marks(objects), _marks(manifest))
-    differing = [*plan.stale, *plan.removed]
+    differing = _differing(objects, manifest)
     buckets.reopen([document_id(corpus, key) for key in differing])
     if not buckets.known:
         return objects
@@ -107,12 +106,21 @@ def _of_open(
     return objects.filter(pc.is_in(objects.column("key"), keys))
 
 
-def _marks(objects: pa.Table) -> pa.Table:
-    """Key and all that a listing says of an object, as `diff` takes them."""
-    told = (objects.column(name) for name in ("size", "etag"))
-    modified = objects.column("modified").cast(pa.int64())
-    texts = [column.cast(pa.string()) for column in (*told, modified)]
-    return fingerprints(objects.column("key"), pc.binary_join_element_wise(*texts, "|"))
+def _differing(objects: pa.Table, manifest: pa.Table) -> list[str]:
+    """Keys of which listing and manifest say different things, or one of them nothing."""
+    listed, noted = _told(objects), _told(manifest)
+    of_objects = objects.column("key").filter(pc.invert(pc.is_in(listed, noted)))
+    of_manifest = manifest.column("key").filter(pc.invert(pc.is_in(noted, listed)))
+    return sorted({*of_objects.to_pylist(), *of_manifest.to_pylist()})
+
+
+def _told(objects: pa.Table) -> pa.Array:
+    """All that a listing says of each object, in one text."""
+    # Large strings, since those of twenty million objects are more than two gigabytes.
+    parts = [objects.column(name).cast(pa.large_string()) for name in ("key", "etag", "size")]
+    modified = objects.column("modified").cast(pa.int64()).cast(pa.large_string())
+    joined = pc.binary_join_element_wise(*parts, modified, "\x1f")
+    return pa.concat_arrays([pa.array([], pa.large_string()), *joined.chunks])
 
 
 def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
