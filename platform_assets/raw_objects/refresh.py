@@ -116,11 +116,11 @@ def _differing(objects: pa.Table, manifest: pa.Table) -> list[str]:
 
 def _told(objects: pa.Table) -> pa.Array:
     """All that a listing says of each object, in one text."""
-    # Large strings, since those of twenty million objects are more than two gigabytes.
-    parts = [objects.column(name).cast(pa.large_string()) for name in ("key", "etag", "size")]
-    modified = objects.column("modified").cast(pa.int64()).cast(pa.large_string())
-    joined = pc.binary_join_element_wise(*parts, modified, "\x1f")
-    return pa.concat_arrays([pa.array([], pa.large_string()), *joined.chunks])
+    text = pa.large_string()  # those of twenty million objects are more than two gigabytes
+    parts = [objects.column(name).cast(text) for name in ("key", "etag", "size")]
+    modified = objects.column("modified").cast(pa.int64()).cast(text)
+    joined = pc.binary_join_element_wise(*parts, modified, pa.scalar("\x1f", text))
+    return pa.concat_arrays([pa.array([], text), *joined.chunks])
 
 
 def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
