@@ -178,7 +178,7 @@ bench-engines: $(VENV)/.ray ## The local engine and Ray side by side on this mac
 	@$(BIN)/python -m tests.benchmarks.bench_engines $(if $(DOCS),--docs '$(DOCS)')
 
 .PHONY: bench-million
-bench-million: $(VENV)/.dev ## A million small documents through the whole graph, and one change (an hour or more, 8 GB of disk)
+bench-million: $(VENV)/.dev ## A million small documents through the whole graph, and one change (an hour, 8 GB of disk)
 	@$(BIN)/python -m tests.benchmarks.bench_million $(if $(DOCUMENTS),--documents $(DOCUMENTS))
 
 .PHONY: bench-definitions
