@@ -126,6 +126,10 @@ class Buckets:
         }
         self._settled.keep(states, noted)
 
+    def forget(self) -> None:
+        """Have all buckets looked at the next time."""
+        self._settled.keep({}, {})
+
     def _states(self, own: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
         found = [*self._upstream, *(own[name] for name in self.own)]
         return {

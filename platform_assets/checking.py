@@ -70,7 +70,8 @@ def by_bucket(
 ) -> Verdict:
     """The verdict on a partition whose buckets are looked at where they changed since they passed.
 
-    A run without a partition, as the job `asset_checks` makes it, looks at all of them.
+    A run without a partition, as the job `asset_checks` makes it, looks at all of them; what it
+    finds wrong is looked at again by every run until it passes.
 
     Args:
         context: Of the check.
@@ -81,9 +82,12 @@ def by_bucket(
         examine: Looks at some buckets of them, or at all.
         made_by: What else it depends on.
     """
-    if not context.has_partition_key:
-        return examine(None)
     buckets = Buckets(lake, warehouse, f"checks/{name}", made_by, sources)
+    if not context.has_partition_key:
+        found = examine(None)
+        if found.fault:
+            buckets.forget()
+        return found
     found = examine(buckets.open) if buckets.open else Verdict(None)
     if not found.fault:
         buckets.keep({})

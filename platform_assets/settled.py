@@ -28,7 +28,7 @@ class Settled:
     """The other pieces."""
     _lake: ObjectStore
     _key: str
-    _noted: Mapping[str, tuple[str, Value]]
+    _noted: str
 
     @classmethod
     def read(cls, lake: ObjectStore, name: str, states: Mapping[str, str]) -> "Settled":
@@ -41,13 +41,11 @@ class Settled:
         """
         key = f"{PREFIX}/settled/{name}.json"
         try:
-            noted = {piece: (state, value) for piece, state, value in json.loads(lake.get(key))}
+            noted = lake.get(key).decode()
         except FileNotFoundError:
-            noted = {}
+            noted = "[]"
         same = {
-            piece: noted[piece][1]
-            for piece, state in states.items()
-            if piece in noted and noted[piece][0] == state
+            piece: value for piece, state, value in json.loads(noted) if states.get(piece) == state
         }
         return cls(same, tuple(piece for piece in states if piece not in same), lake, key, noted)
 
@@ -58,7 +56,7 @@ class Settled:
             states: Piece -> the state that its value holds for.
             values: Piece -> what was found out of it.
         """
-        now = {piece: (states[piece], values[piece]) for piece in states.keys() & values}
+        pieces = sorted(states.keys() & values)
+        now = canonical([(piece, states[piece], values[piece]) for piece in pieces])
         if now != self._noted:
-            rows = sorted((piece, state, value) for piece, (state, value) in now.items())
-            self._lake.put(self._key, canonical(rows).encode())
+            self._lake.put(self._key, now.encode())

@@ -84,7 +84,8 @@ def stream(planned: "DataScan", buckets: Collection[int] | None) -> Iterator[pa.
     from pyiceberg.io.pyarrow import ArrowScan
 
     read = ArrowScan(planned.table_metadata, planned.io, planned.projection(), planned.row_filter)
-    yield from read.to_record_batches(files_of(planned, buckets))
+    for task in files_of(planned, buckets):  # all at once would be read ahead into memory
+        yield from read.to_record_batches([task])
 
 
 def _bucket(task: "FileScanTask") -> int:

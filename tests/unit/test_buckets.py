@@ -187,6 +187,24 @@ def test_a_check_alone_looks_at_everything(room: Room) -> None:
     assert check.looked[-1] is None
 
 
+def test_what_a_check_alone_found_wrong_is_looked_at_by_the_next_run(room: Room) -> None:
+    """As where a file of the table was damaged, which changes no state."""
+    room.copy()
+    check = Checked(room)
+    check()
+    check.fault = "a copy is wrong"
+    check(alone=True)
+    assert check().fault == "a copy is wrong"
+
+
+def test_an_equal_note_is_not_written_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.copy()
+    written: list[str] = []
+    monkeypatch.setattr(room.lake, "put", lambda key, _: written.append(key))
+    keep([room.look()])
+    assert written == []
+
+
 def test_a_table_without_a_row_hinders_no_note(room: Room) -> None:
     """Such as the dead letters where every document could be parsed."""
     letters = TableSpec.of("letters", "", COLUMNS, group="page", key="page", content=("page",))
