@@ -91,8 +91,11 @@ def by_bucket(
     found = examine(buckets.open) if buckets.open else Verdict(None)
     if not found.fault:
         buckets.keep({})
+    figures = dict(found.figures)
+    if buckets.known:  # they are not those of the whole
+        figures = {f"{figure} looked at": value for figure, value in figures.items()}
     looked_at = f"{len(buckets.open)} of {len(buckets.open) + len(buckets.known)}"
-    return replace(found, figures={**found.figures, "buckets looked at": looked_at})
+    return replace(found, figures={**figures, "buckets looked at": looked_at})
 
 
 def _retired(asset: dg.AssetsDefinition, partition: str) -> bool:

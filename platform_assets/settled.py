@@ -14,6 +14,8 @@ from typing import Any
 from platform_assets.provenance import PREFIX, canonical
 from resources.object_store import ObjectStore
 
+FORM = "1"
+"""Raise it where what is noted or asked of pieces changes: earlier notes count no more."""
 Value = dict[str, Any]
 """What was found out of a piece, as JSON holds it."""
 
@@ -39,7 +41,7 @@ class Settled:
             name: Of the note.
             states: Piece -> its present state.
         """
-        key = f"{PREFIX}/settled/{name}.json"
+        key = f"{PREFIX}/settled/{name}.{FORM}.json"
         try:
             noted = lake.get(key).decode()
         except FileNotFoundError:

@@ -50,7 +50,10 @@ def embeddings(
     checkpoint_store: dg.ResourceParam[CheckpointStore],
     engine: dg.ResourceParam[Engine],
 ) -> dg.MaterializeResult[None]:
-    """One vector a chunk; a text already embedded by that encoder is never embedded again."""
+    """One vector a chunk; a text already embedded by that encoder is taken from the table.
+
+    Of a handful of texts nobody looks through half a million rows: they are encoded sooner.
+    """
     corpus, encoder = corpus_and_encoder(context.partition_key)
     ledger = Ledger(lake)
     upstream = [ledger.require("chunks", corpus), ledger.require("checkpoints", encoder)]

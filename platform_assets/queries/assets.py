@@ -22,7 +22,7 @@ from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 PAIRS_LINEAGE = lineage(
     TRAINING_PAIRS,
     {"queries": QUERIES},

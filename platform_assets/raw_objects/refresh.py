@@ -60,7 +60,7 @@ def compare(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: 
     now = Source.now(warehouse, RAW_OBJECTS, scope)
     buckets = Buckets(lake, warehouse, f"raw_objects/{corpus}", [code_version], [], [now])
     if buckets.known:
-        objects = _of_open(corpus, objects, now.scan(warehouse, _LISTED), buckets, warehouse)
+        objects = _of_open(corpus, objects, now, buckets, warehouse)
     own = OwnRows(warehouse, RAW_OBJECTS, scope, buckets=buckets)
     parts = [_identified(corpus, code_version, batch) for batch in objects.to_batches(PAGE)]
     found = pa.Table.from_batches(parts, IDENTIFIED)
@@ -94,14 +94,14 @@ def refresh(
 
 
 def _of_open(
-    corpus: str, objects: pa.Table, manifest: pa.Table, buckets: Buckets, warehouse: Warehouse
+    corpus: str, objects: pa.Table, manifest: Source, buckets: Buckets, warehouse: Warehouse
 ) -> pa.Table:
     """The objects of open buckets, after those in which something differs are open."""
-    differing = _differing(objects, manifest)
+    differing = _differing(objects, manifest.scan(warehouse, _LISTED))
     buckets.reopen([document_id(corpus, key) for key in differing])
     if not buckets.known:
         return objects
-    rows = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["key"], buckets=buckets.open)
+    rows = manifest.scan(warehouse, ["key"], buckets.open)
     keys = pa.concat_arrays([*rows.column("key").chunks, pa.array(differing, pa.string())])
     return objects.filter(pc.is_in(objects.column("key"), keys))
 

@@ -16,7 +16,7 @@ from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.reconcile import Report
 from platform_assets.results import OWNERS, materialized, progress_log
 from platform_assets.vector_indexes.measuring import Measuring
-from platform_assets.vector_indexes.parts import is_large, is_outdated
+from platform_assets.vector_indexes.parts import is_large, is_outdated, is_there
 from platform_assets.vector_indexes.publish import (
     candidates,
     choose,
@@ -93,6 +93,9 @@ def vector_index(
             details,
         )
     )
+    if not is_there(vectors, built.collection):
+        # Another encoder's publication dropped it before the record said that it is needed.
+        raise dg.RetryRequested(max_retries=1)
     return materialized(built.report, record)
 
 

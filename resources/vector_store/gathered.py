@@ -6,7 +6,6 @@ Not here: which parts there are (each store's `gather`), a part's own searches.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from statistics import fmean, stdev
 from typing import Protocol, TypeVar
 
@@ -42,6 +41,12 @@ class Part(Collection, Protocol):
         ...
 
 
+Asked = tuple[tuple[float, ...] | None, str, Retriever, int, SearchFilter | None, bool]
+"""Vector, text, retriever, depth, filter, and whether exactly: what a list is kept by."""
+Ranked = dict[str, tuple[float, Part]]
+"""Point id -> score and home."""
+
+
 class GatheredCollection:
     """The parts, open for reading as one collection.
 
@@ -53,8 +58,7 @@ class GatheredCollection:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
-        # Parts never change; an evaluation asks for each list by itself and for hybrid search.
-        self._ranked = lru_cache(maxsize=KEPT_LISTS)(self._rank)
+        self._kept: dict[Asked, Ranked] = {}
 
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point of every part; of a large index, much memory."""
@@ -78,11 +82,11 @@ class GatheredCollection:
         hybrid = retriever is Retriever.HYBRID
         depth = max(limit, r.CANDIDATES) if hybrid else limit
         dense = None if vector is None else tuple(vector)
-        asked = {
+        asked: dict[Retriever, Asked] = {
             Retriever.DENSE: (dense, "", Retriever.DENSE, depth, where, exact),
             Retriever.BM25: (None, text, Retriever.BM25, depth, where, exact),
         }
-        lists = [self._ranked(*asked[each]) for each in (asked if hybrid else (retriever,))]
+        lists = [self._ranked(asked[each]) for each in (asked if hybrid else (retriever,))]
         ranked = [{x: score for x, (score, _) in found.items()} for found in lists]
         scores = _best(fused(ranked), limit) if hybrid else ranked[0]
         homes = {x: part for found in lists for x, (_, part) in found.items()}
@@ -93,23 +97,25 @@ class GatheredCollection:
         ]
         return r.by_score(replace(hit, score=scores[hit.point_id]) for hit in stored)
 
-    def _rank(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        depth: int,
-        where: SearchFilter | None,
-        exact: bool,
-    ) -> dict[str, tuple[float, Part]]:
-        """Point id -> score and home of the best of all parts, the best first."""
-        scores: dict[str, float] = {}
-        homes: dict[str, Part] = {}
-        for part in self._parts:
-            found = part.scores(vector, text, retriever, depth, where, exact=exact)
-            scores.update(found)
-            homes.update(dict.fromkeys(found, part))
-        return {x: (score, homes[x]) for x, score in _best(scores, depth).items()}
+    def _ranked(self, asked: Asked) -> Ranked:
+        """The best of all parts, the best first.
+
+        Parts never change, so lists are kept: an evaluation asks for each by itself and again for
+        hybrid search.
+        """
+        if asked not in self._kept:
+            if len(self._kept) >= KEPT_LISTS:
+                self._kept.clear()
+            vector, text, retriever, depth, where, exact = asked
+            scores: dict[str, float] = {}
+            homes: dict[str, Part] = {}
+            for part in self._parts:
+                found = part.scores(vector, text, retriever, depth, where, exact=exact)
+                scores.update(found)
+                homes.update(dict.fromkeys(found, part))
+            best = _best(scores, depth).items()
+            self._kept[asked] = {x: (score, homes[x]) for x, score in best}
+        return self._kept[asked]
 
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.

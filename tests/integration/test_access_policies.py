@@ -293,7 +293,7 @@ def test_the_exporter_gives_every_figure_and_writes_nothing(act: Act) -> None:
     assert values["lakeloom_index_points", "birds", "minilm"] == 1
     assert [key for key in values if key[0] == "lakeloom_served"]
     assert values["lakeloom_gate", "birds", "published"] == 1
-    for key in (OBJECT, "_lakeloom/latest/x", "_lakeloom/settled/documents/birds.json"):
+    for key in (OBJECT, "_lakeloom/latest/x", "_lakeloom/settled/documents/birds.1.json"):
         with pytest.raises(Exception, match=DENIED):
             exporter.lake.put(key, b"overwritten")
         with pytest.raises(Exception, match=DENIED):

@@ -9,7 +9,7 @@ import pytest
 
 from platform_assets.buckets import Buckets, Source
 from platform_assets.checking import Verdict, by_bucket
-from platform_assets.tables import OwnRows, keep, rows_of
+from platform_assets.tables import OwnRows, digest_of_leaves, keep, leaves, rows_of
 from resources.object_store.folder import FolderObjectStore
 from resources.warehouse import TableSpec
 from resources.warehouse.iceberg import IcebergWarehouse
@@ -89,7 +89,7 @@ def test_a_change_opens_its_own_bucket(room: Room) -> None:
     after = room.copy().digest()
     assert after != before
     assert room.open(room.look()) == frozenset()
-    room.lake.delete("_lakeloom/settled/copies/c.json")
+    room.lake.delete("_lakeloom/settled/copies/c.1.json")
     whole = room.look()  # without a note everything is read, to the same result
     assert room.open(whole) == room.of(*NAMES)
     assert whole.digest() == after
@@ -216,3 +216,19 @@ def test_a_table_without_a_row_hinders_no_note(room: Room) -> None:
 
     keep(look())
     assert room.open(look()[0]) == frozenset()
+
+
+def test_another_writer_before_the_branch_began_is_noticed(room: Room) -> None:
+    """Its rows stay, the digest is that of the snapshot, and its bucket is looked at again."""
+    room.copy()
+    room.write(PAGES, "page7", text="as it is now")
+    pages, copies = (Source.now(room.warehouse, table, SCOPE) for table in (PAGES, COPIES))
+    buckets = Buckets(room.lake, room.warehouse, "copies/c", ["1"], [pages], [copies])
+    own = OwnRows(room.warehouse, COPIES, SCOPE, "staged-run", buckets)
+    room.write(COPIES, "page8", text="theirs")
+    own.replace(["page7"], rows_of(COPIES, [row("page7", "as it is now")]))
+    own.publish()
+    rows = room.warehouse.scan(COPIES, SCOPE, ["page", "digest"], snapshot=own.snapshot())
+    assert own.digest() == digest_of_leaves(leaves(room.warehouse, COPIES, rows))
+    keep([own])
+    assert room.of("page8") <= room.open(room.look())
