@@ -18,7 +18,7 @@ from platform_assets.commands.materialize import Request, materialize
 from platform_assets.commands.restore import as_of
 from platform_assets.commands.rollback import rollback
 from platform_assets.commands.trace import trace
-from platform_assets.provenance import Record
+from platform_assets.provenance import Ledger, Record
 from platform_assets.vector_indexes import measuring, parts, refresh
 from platform_assets.vector_indexes.parts import WHOLE, is_large, parts_of
 from platform_assets.vector_indexes.publish import drop_unserved
@@ -364,6 +364,24 @@ def test_parts_that_another_run_drops_are_built_again(
     herbarium.write("borage", "bluer")
     herbarium.materialize()
     assert len(dropped) == 1
+    assert herbarium.points() == herbarium.chunk_ids()
+
+
+def test_an_index_dropped_before_it_is_recorded_is_built_again(
+    herbarium: Herbarium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another encoder's publication, to which nothing says yet that it is needed."""
+    commit, dropped = Ledger.commit, []
+
+    def late(ledger: Ledger, record: Record) -> Record:
+        if record.asset == "vector_index" and not dropped:
+            dropped.extend(drop_unserved(herbarium.corpus, herbarium.vectors, []))
+        return commit(ledger, record)
+
+    monkeypatch.setattr(Ledger, "commit", late)
+    herbarium.write("hyssop", "in blue")
+    herbarium.materialize()
+    assert dropped
     assert herbarium.points() == herbarium.chunk_ids()
 
 
