@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
+from resources.secrets import without_secrets
 from resources.tracking import Loss
 from resources.training import Losses
 
 SECONDS = 3.0
 """Between two entries."""
-_PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 20.0
 """How long the end of a training waits for the last one, should the tracking hang."""
 
 
@@ -27,8 +28,8 @@ class LiveLosses:
         """Begin.
 
         Args:
-            enter: Writes losses; raises RuntimeError where the tracking fails, and is then given
-                the same ones again with the next.
+            enter: Writes losses; raises where the tracking fails, and is then given the same ones
+                again with the next.
             warn: Told once of each time that the tracking does not answer.
         """
         self._enter, self._warn = enter, warn
@@ -43,10 +44,10 @@ class LiveLosses:
         now = int(time.time() * 1000)
         self._waiting.extend(Loss(step, loss, now) for step, loss in losses)
 
-    def end(self) -> None:
-        """Enter what is left, unless the tracking is down; nothing is entered after this."""
+    def end(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Enter what is left, unless the tracking is down or takes longer than that (seconds)."""
         self._over.set()
-        self._thread.join(_PATIENCE_SECONDS)
+        self._thread.join(patience)
 
     def _go_on(self) -> None:
         while not self._over.wait(SECONDS):
@@ -60,9 +61,10 @@ class LiveLosses:
             return
         try:
             self._enter(losses)
-        except RuntimeError as error:
+        except Exception as error:  # noqa: BLE001 - nothing of the tracking may end the thread
             if not self._down and not self._over.is_set():
-                self._warn(f"{error}; the training goes on, its losses are entered later")
+                said = without_secrets(str(error))
+                self._warn(f"{said}; the training goes on, its losses are entered later")
             self._down = True
         else:
             self._down = False

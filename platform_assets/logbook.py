@@ -20,13 +20,15 @@ from pydantic import TypeAdapter
 from platform_assets.checking import Verdict
 from platform_assets.evaluation.canvas import png
 from platform_assets.evaluation.plots import training_loss
-from platform_assets.live_losses import LiveLosses
+from platform_assets.live_losses import PATIENCE_SECONDS, LiveLosses
 from platform_assets.provenance import PREFIX, canonical
 from resources.object_store import ObjectStore
 from resources.tracking import Loss, Outcome, Tracked, Tracking, Training
 from resources.training import Heard
 
 LOSS_PLOT = "loss.png"
+KILLED_PATIENCE_SECONDS = 2.0
+"""How long a run that is being killed waits for its last losses; Kubernetes gives it thirty."""
 
 _T = TypeVar("_T")
 
@@ -61,17 +63,17 @@ class Run:
         self._live = self._logbook.live(self.id)
         return self._live.heard
 
-    def over(self) -> None:
-        """Its last losses are entered, if they can be."""
+    def over(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Its last losses are entered, if they can be within some seconds."""
         if self._live:
-            self._live.end()
+            self._live.end(patience)
 
     def note(self, checkpoint: str, outcome: Outcome) -> None:
         """Keep what it has to show; from now on it counts as done."""
         assert self._training is not None
-        self.over()
         self._logbook.write(Note(checkpoint, self._training, outcome, self.id))
         self.id = ""
+        self.over()
 
 
 class Logbook:
@@ -98,9 +100,9 @@ class Logbook:
         try:
             yield run
         except BaseException as error:
-            run.over()
+            reason, killed = reason_of(error), not isinstance(error, Exception)
+            run.over(KILLED_PATIENCE_SECONDS if killed else PATIENCE_SECONDS)
             if run.id:
-                reason, killed = reason_of(error), not isinstance(error, Exception)
                 self.attempt(lambda tracking: tracking.fail(run.id, reason, killed=killed))
             raise
 

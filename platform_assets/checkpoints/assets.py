@@ -128,7 +128,7 @@ def promoted_encoder(
         seen = shown(tracking.links(latest.details["version"]))
         return materialized(Report(rows=1), latest, seen)
     files = checkpoint.details["checkpoint"]
-    version = tracking.version_of(name, files) or tracking.register(
+    version = _registered(tracking, checkpoint) or tracking.register(
         name, checkpoint_store.folder(files), {"digest": files}
     )
     mine = _version(name, version, warehouse, evaluations[name])
@@ -173,13 +173,24 @@ def _champion(
         return None
     encoder, version = holder
     checkpoint = Ledger(lake).latest("checkpoints", encoder)
-    digest = checkpoint.details["checkpoint"] if checkpoint else ""
     today = evaluations.get(encoder, ())
-    if today and tracking.version_of(encoder, digest) == version:
+    if checkpoint and today and _registered(tracking, checkpoint) == version:
         return _version(encoder, version, warehouse, today)
     kept = recorded_champion(lake)
     known = kept is not None and (kept.encoder, kept.version) == holder
     return kept if known else Champion(encoder, version, {})
+
+
+def _registered(tracking: Tracking, checkpoint: Record) -> str | None:
+    """The version of a checkpoint's files.
+
+    Registries that were filled before 25 November 2026 know it by the encoder digest.
+    """
+    found = (
+        tracking.version_of(checkpoint.partition, checkpoint.details[digest])
+        for digest in ("checkpoint", "encoder_digest")
+    )
+    return next((version for version in found if version), None)
 
 
 def _title(holder: tuple[str, str] | None) -> str:

@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from platform_assets.provenance import PREFIX, Record, canonical, sha256_text
@@ -59,17 +60,17 @@ class CheckpointStore:
             raise LookupError(f"the lake holds no checkpoint {digest}: materialise checkpoints")
         self._cache.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=self._cache))
-        for name, sha256 in manifest.items():
-            target = scratch / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._lake.download(f"{PREFIX}/checkpoints/{digest}/{name}", target)
-            if sha256_file(target) != sha256:
-                shutil.rmtree(scratch)
-                raise ValueError(f"checkpoint {digest}: {name} in the lake was altered")
         try:
-            scratch.rename(local)
-        except OSError:  # another process was first
-            shutil.rmtree(scratch)
+            for name, sha256 in manifest.items():
+                target = scratch / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._lake.download(f"{PREFIX}/checkpoints/{digest}/{name}", target)
+                if sha256_file(target) != sha256:
+                    raise ValueError(f"checkpoint {digest}: {name} in the lake was altered")
+            with suppress(OSError):  # another process was first
+                scratch.rename(local)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         return local
 
     def broken(self, digest: str) -> str | None:
@@ -116,11 +117,14 @@ class CheckpointStore:
     def unfit(self, record: Record) -> str | None:
         """Why vectors cannot be kept under a `checkpoints` record's encoder digest; None if so.
 
-        Brings the checkpoint to this machine if it is not here.
+        Of a checkpoint that is not on this machine nothing is said: it would have to be brought.
         """
+        digest = record.details["checkpoint"]
+        if not (self._cache / digest).is_dir():
+            return None
         try:
-            found = self.encoder_digest(record.details["checkpoint"])
-        except (LookupError, ValueError) as error:
+            found = self.encoder_digest(digest)
+        except (LookupError, ValueError, OSError) as error:
             return str(error)
         return None if found == record.details["encoder_digest"] else _of_another_engine(record)
 

@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # some 15 seconds; MLflow's own 7 are four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # for one that accepts and does not answer; else 120
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 

@@ -92,10 +92,17 @@ def main() -> int:
     return report(base, trained, embedded)
 
 
+def steps(text: str) -> int:
+    """As many as `--steps` says: the first one only warms up."""
+    if int(text) < 2:
+        raise argparse.ArgumentTypeError("take two or more: the first only warms up")
+    return int(text)
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """What may be asked of a run; defaults are for the device at hand."""
     found = argparse.ArgumentParser(description=description)
-    found.add_argument("--steps", type=int, default=STEPS[DEVICE])
+    found.add_argument("--steps", type=steps, default=STEPS[DEVICE], help="two or more")
     found.add_argument("--batch", type=int, default=BATCH[DEVICE], help="pairs a step")
     found.add_argument("--tokens", type=int, default=128, help="texts are cut to this many")
     found.add_argument("--texts", type=int, default=TEXTS[DEVICE], help="texts to embed")

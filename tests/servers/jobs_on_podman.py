@@ -33,8 +33,8 @@ class Jobs:
     def create(self, body: dict[str, Any]) -> dict[str, Any]:
         """Start a job's container."""
         name = body["metadata"]["name"]
-        self.asked[name] = body
         podman(*self._command(name, body["spec"]["template"]["spec"]))
+        self.asked[name] = body  # from now on there is a container to kill
         return self.described(name)
 
     def described(self, name: str) -> dict[str, Any]:

@@ -52,6 +52,19 @@ def test_an_altered_file_is_refused(
     assert store.folder(digest).is_dir()
 
 
+def test_a_missing_file_leaves_nothing_behind(
+    store: CheckpointStore, lake: ObjectStore, platform: Platform, tmp_path: Path
+) -> None:
+    digest = store.put(write_checkpoint(tmp_path / "model"))
+    lake.delete(f"{PREFIX}/checkpoints/{digest}/model.safetensors")
+    with pytest.raises(FileNotFoundError):
+        store.folder(digest)
+    assert list((platform.state.settings.cache / "checkpoints").iterdir()) == []
+    details = {"checkpoint": digest, "encoder_digest": "of another engine"}
+    record = Record("checkpoints", "minilm", None, digest, 1, "1", details=details)
+    assert store.unfit(record) is None  # it is not here, and not brought to be looked at
+
+
 def test_another_manifest_under_the_same_digest_is_refused(
     store: CheckpointStore, lake: ObjectStore, tmp_path: Path
 ) -> None:

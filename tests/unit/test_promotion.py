@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from platform_assets.checkpoints.assets import _registered
 from platform_assets.checkpoints.champion import Champion, record, recorded
 from platform_assets.checkpoints.promotion import judge
+from platform_assets.provenance import Record
 from resources.object_store.folder import FolderObjectStore
 
 
@@ -94,3 +98,17 @@ def test_what_a_champion_was_measured_at_is_kept(tmp_path: Path) -> None:
     assert recorded(lake) is None
     record(lake, HOLDER)
     assert recorded(lake) == HOLDER
+
+
+@pytest.mark.parametrize("known_by", ["files", "encoder"])
+def test_a_version_is_known_by_its_files_or_as_earlier_registries_have_it(known_by: str) -> None:
+    class Registry:
+        def version_of(self, encoder: str, digest: str) -> str | None:
+            return "1" if (encoder, digest) == ("minilm", known_by) else None
+
+    tracking: Any = Registry()
+    details = {"checkpoint": "files", "encoder_digest": "encoder"}
+    assert _registered(tracking, Record("checkpoints", "minilm", None, "", 1, "1", details=details))
+    details = {"checkpoint": "others", "encoder_digest": "another"}
+    record = Record("checkpoints", "minilm", None, "", 1, "1", details=details)
+    assert _registered(tracking, record) is None

@@ -145,7 +145,9 @@ def _steps(
         optimizer.zero_grad()
         losses.append(float(accelerator.reduce(loss.detach(), "mean")))
         if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"step {number}: no number as loss: lower learning_rate")
+            raise FloatingPointError(
+                f"step {number}, blocks {row.tolist()}: no number as loss: lower learning_rate"
+            )
         stepped(number, losses[-1])
         if number % max(1, settings.steps // 20) == 0 or number == settings.steps:
             log(f"step {number}/{settings.steps} loss {losses[-1]:.4f}")
