@@ -255,7 +255,7 @@ def test_an_edit_costs_one_document(place: Place, recovery: Recovery) -> None:
 
     lake = S3Store(BUCKET, client_options={"allow_http": True})
     noted = [each["path"] for page in lake.list("_lakeloom/settled/") for each in page]
-    assert "_lakeloom/settled/chunks/house.1.json" in noted
+    assert "_lakeloom/settled/documents/house.1.json" in noted
     (recovery.texts / "travel-1.txt").write_text("Trains are preferred to aeroplanes.\n")
     place.lakeloom("ingest", str(recovery.texts), "--corpus", "house")
     run = place.succeeded(STEPS, HOUSE)
