@@ -116,7 +116,7 @@ def check(body: dict[str, Any]) -> None:
     assert {"key": "nvidia.com/gpu", "operator": "Exists"} in pod["tolerations"]
     assert {"name": "shm", "mountPath": "/dev/shm"} in container["volumeMounts"]
     assert {"configMapRef": {"name": "lakeloom-settings"}} in container["envFrom"]
-    assert {"secretRef": {"name": "lakeloom-credentials"}} in container["envFrom"]
+    assert {"secretRef": {"name": "lakeloom-runner"}} in container["envFrom"]
     told = {each["name"]: each.get("value") for each in container["env"]}
     assert told["DAGSTER_RUN_STEP_KEY"] == "checkpoints"
     assert pod["serviceAccountName"] == "lakeloom"
