@@ -1,33 +1,22 @@
 """One asset partition's rows in the warehouse: read once, changed in waves, reported.
 
-Here: `OwnRows`, through which every table asset writes, and the digests of rows.
-Not here: the diff (reconcile.py), the tables themselves (each artefact's table.py).
+Here: `OwnRows`, through which every table asset writes.
+Not here: the diff (reconcile.py), digests (digests.py), what the tables are (table.py of each).
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_assets.buckets import Buckets, Source
-from platform_assets.provenance import Record, canonical, links
+from platform_assets.digests import BATCH, Leaf, digest_of, digest_of_leaves, leaves, row_digests
+from platform_assets.provenance import Record, links
 from platform_assets.reconcile import Plan, Report, fingerprints, waves
 from resources.warehouse import Known, Scope, TableSpec, Warehouse
 
-BATCH = 65_536
-"""Rows that are looked at together."""
 REPLAYED = 500
 """Groups in one commit when a branch cannot simply become the table."""
-
-
-class Leaf(NamedTuple):
-    """A bucket's rows in short."""
-
-    rows: int
-    digest: str
 
 
 class OwnRows:
@@ -246,33 +235,6 @@ class OwnRows:
         self.report.work.commits += 1
 
 
-def leaves(warehouse: Warehouse, table: TableSpec, rows: pa.Table) -> dict[int, Leaf]:
-    """Size and digest of each bucket of some rows, which have the group, the key and `digest`."""
-    if not rows.num_rows:
-        return {}
-    places = warehouse.buckets(rows.column(table.group))
-    found = {}
-    for bucket in sorted(pc.unique(places).to_pylist()):
-        of_bucket = rows.filter(pc.equal(places, bucket))
-        found[bucket] = Leaf(of_bucket.num_rows, digest_of(of_bucket, table.key))
-    return found
-
-
-def digest_of_leaves(found: Mapping[int, Leaf]) -> str:
-    """Digest of a partition from those of its buckets."""
-    return digest_of_rows((str(bucket), leaf.digest) for bucket, leaf in sorted(found.items()))
-
-
-def digest_of(rows: pa.Table, key: str) -> str:
-    """Digest of the keys and digests of rows: `digest_of_rows`, many at a time."""
-    ordered = rows.select([key, "digest"]).sort_by([(key, "ascending"), ("digest", "ascending")])
-    digest = hashlib.sha256()
-    for batch in ordered.to_batches(BATCH):
-        lines = pc.binary_join_element_wise(*batch.columns, "\x1f")
-        digest.update("\x1e".join([*_strings(lines), ""]).encode())
-    return digest.hexdigest()
-
-
 def _split(rows: pa.Table, column: str, values: Sequence[str]) -> tuple[pa.Table, pa.Table]:
     """Rows without and with one of the values; what has none of them is not copied."""
     wanted = pa.array(values, pa.string())
@@ -285,11 +247,6 @@ def _split(rows: pa.Table, column: str, values: Sequence[str]) -> tuple[pa.Table
         else:
             kept.append(batch)
     return pa.Table.from_batches(kept, rows.schema), pa.Table.from_batches(found, rows.schema)
-
-
-def _strings(column: pa.Array) -> list[str]:
-    values: list[str] = column.to_pylist()
-    return values
 
 
 def carry_out(
@@ -327,26 +284,6 @@ def keep(tables: Sequence[OwnRows], unsettled: Collection[str] = ()) -> None:
         buckets.keep(values, sources, unsettled)
 
 
-def row_digests(rows: pa.Table, content: Sequence[str]) -> list[str]:
-    """sha256 of each row's content columns; vectors by their float32 bytes, the rest as JSON."""
-    columns = [_encoded(rows.column(name)) for name in content]
-    digests = []
-    for values in zip(*columns, strict=True):
-        digest = hashlib.sha256()
-        for value in values:
-            digest.update(len(value).to_bytes(8, "big") + value)
-        digests.append(digest.hexdigest())
-    return digests
-
-
-def digest_of_rows(pairs: Iterable[tuple[str, str]]) -> str:
-    """Digest of (key, row digest) pairs that come in key order."""
-    digest = hashlib.sha256()
-    for key, row_digest in pairs:
-        digest.update(f"{key}\x1f{row_digest}\x1e".encode())
-    return digest.hexdigest()
-
-
 def empty(table: TableSpec) -> pa.Table:
     """No rows of a table, without the columns `OwnRows.replace` fills in."""
     filled = {*table.scope, "digest"}
@@ -356,12 +293,3 @@ def empty(table: TableSpec) -> pa.Table:
 def rows_of(table: TableSpec, records: Sequence[dict[str, object]]) -> pa.Table:
     """Rows of a table from dictionaries, without the columns `OwnRows.replace` fills in."""
     return pa.Table.from_pylist(list(records), schema=empty(table).schema)
-
-
-def _encoded(column: pa.ChunkedArray) -> list[bytes]:
-    if not (pa.types.is_list(column.type) and pa.types.is_floating(column.type.value_type)):
-        return [canonical(value).encode() for value in column.to_pylist()]
-    lists = column.combine_chunks()
-    values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    ends = np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))
-    return [part.tobytes() for part in np.split(values, ends[:-1])] if len(lists) else []

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks.table import CHUNKS
+from platform_assets.digests import digest_of, digest_of_leaves, digest_of_rows, leaves, row_digests
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.evaluation.table import EVALUATION
@@ -20,7 +21,6 @@ from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger, Link, Record, sha256_text
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.tables import digest_of, digest_of_leaves, digest_of_rows, leaves, row_digests
 from platform_assets.vector_indexes.parts import buckets_of, digest_of_parts, parts_of
 from platform_assets.vector_indexes.refresh import point_fingerprint
 from resources.object_store import ObjectStore

@@ -8,8 +8,8 @@ Not here: building them (refresh.py), what is measured of them (measuring.py).
 import json
 from collections.abc import Iterable, Mapping
 
+from platform_assets.digests import digest_of_rows
 from platform_assets.provenance import Record, canonical
-from platform_assets.tables import digest_of_rows
 from resources.vector_store import VectorStore
 
 LARGE = 200_000

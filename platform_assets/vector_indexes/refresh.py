@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from platform_assets.chunks.table import CHUNKS
+from platform_assets.digests import digest_of_rows
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.provenance import Record, sha256_text
 from platform_assets.reconcile import (
@@ -26,7 +27,6 @@ from platform_assets.reconcile import (
     waves,
 )
 from platform_assets.settled import Settled
-from platform_assets.tables import digest_of_rows
 from platform_assets.vector_indexes.measuring import Measuring
 from platform_assets.vector_indexes.parts import (
     PARTS,

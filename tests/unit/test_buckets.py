@@ -9,7 +9,8 @@ import pytest
 
 from platform_assets.buckets import Buckets, Source
 from platform_assets.checking import Verdict, by_bucket
-from platform_assets.tables import OwnRows, digest_of_leaves, keep, leaves, rows_of
+from platform_assets.digests import digest_of_leaves, leaves
+from platform_assets.tables import OwnRows, keep, rows_of
 from resources.object_store.folder import FolderObjectStore
 from resources.warehouse import TableSpec
 from resources.warehouse.iceberg import IcebergWarehouse

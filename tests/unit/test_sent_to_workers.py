@@ -64,7 +64,7 @@ def test_a_tokenizer_brings_its_definition(settings: Settings) -> None:
 
 
 def test_rows_are_digested_many_at_a_time_as_they_are_one_by_one(settings: Settings) -> None:
-    from platform_assets.tables import digest_of_rows
+    from platform_assets.digests import digest_of_rows
 
     warehouse = registry.connect_warehouse(settings)
     own = OwnRows(warehouse, RAW_OBJECTS, {"corpus": "c"})
