@@ -89,9 +89,14 @@ def _materialize(state: "State", arguments: argparse.Namespace) -> Answer:
         _chosen(arguments.corpus, state.corpora(), "corpus"),
         _chosen(arguments.encoder, sorted(load_recipes()), "encoder"),
         arguments.select,
+        keys=arguments.key or (),
     )
     if not request.corpora:
         raise LookupError(f"the lake holds no corpus: {BEGIN}")
+    if request.keys and len(request.corpora) > 1:
+        from resources.settings import UsageError
+
+        raise UsageError("--key names an object of one corpus: add --corpus")
     if arguments.as_of:
         from platform_assets.commands.restore import as_of
 
@@ -216,11 +221,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("folder", type=_path, metavar="DIR")
     one.add_argument("--corpus", required=True, metavar="NAME")
     one.add_argument("--mirror", action="store_true", help="also remove what the folder lacks")
-    one = command("materialize", _materialize, "Materialise assets in the order of the graph.")
-    one.add_argument("--corpus", action="append", metavar="C", help="only this one; repeatable")
-    one.add_argument("--encoder", action="append", metavar="E", help="only this one; repeatable")
-    one.add_argument("--select", metavar="SELECTION", help="Dagster's asset selection syntax")
-    one.add_argument("--as-of", metavar="STATE", help="restore the index of a published state")
+    _for_materialize(
+        command("materialize", _materialize, "Materialise assets in the order of the graph.")
+    )
     one = command("search", _search, "Search the published index of a corpus.")
     one.add_argument("corpus", metavar="CORPUS")
     one.add_argument("query", metavar="QUERY")
@@ -256,6 +259,16 @@ def _parser() -> argparse.ArgumentParser:
     one = command("ui", _ui, "Open Dagster's UI, with the daemon, on the same state.", shared=())
     one.add_argument("--port", type=int, default=3000)
     return parser
+
+
+def _for_materialize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--corpus", action="append", metavar="C", help="only this one; repeatable")
+    parser.add_argument("--encoder", action="append", metavar="E", help="only this one; repeatable")
+    parser.add_argument("--select", metavar="SELECTION", help="Dagster's asset selection syntax")
+    parser.add_argument(
+        "--key", action="append", metavar="K", help="look at this object alone; repeatable"
+    )
+    parser.add_argument("--as-of", metavar="STATE", help="restore the index of a published state")
 
 
 def _for_metrics(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from platform_assets.provenance import PREFIX, canonical
 from resources.object_store import ObjectStore
 
-FORM = "1"
+FORM = "2"
 """Raise it where what is noted or asked of pieces changes: earlier notes count no more."""
 Value = dict[str, Any]
 """What was found out of a piece, as JSON holds it."""

@@ -5,6 +5,7 @@ Not here: the diff (reconcile.py), digests (digests.py), what the tables are (ta
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -267,15 +268,20 @@ def carry_out(
         removed = ()
 
 
-def keep(tables: Sequence[OwnRows], unsettled: Collection[str] = ()) -> None:
+def keep(
+    tables: Sequence[OwnRows],
+    unsettled: Collection[str] = (),
+    more: Mapping[int, Mapping[str, Any]] | None = None,
+) -> None:
     """Note how a materialisation leaves its buckets, unless another writer came between.
 
     Args:
         tables: Its rows, of the same buckets.
         unsettled: Groups that have to be looked at again.
+        more: Bucket -> what else is to be known of it.
     """
     buckets = tables[0].buckets
-    values: dict[int, dict[str, Leaf]] = {}
+    values: dict[int, dict[str, Any]] = {bucket: dict(of) for bucket, of in (more or {}).items()}
     for table in tables:
         for bucket, leaf in table.leaves().items():
             values.setdefault(bucket, {})[table.table.name] = leaf

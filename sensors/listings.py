@@ -6,48 +6,54 @@ Not here: which corpora are looked at, and when (bucket_uploads.py, bucket_event
 of the objects (platform_assets).
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import dagster as dg
 
 from platform_assets.abandoned_runs import UNFINISHED, end_abandoned
 from platform_assets.holds import corpora_of, held
 from platform_assets.partitions import CORPUS_NAME, corpora
+from platform_assets.raw_objects.listings import (
+    LISTING_METADATA,
+    listing_digest,
+    object_number,
+)
 from resources.object_store import ObjectStore
 
 UPLOAD_ASSETS = ("raw_objects", "documents", "chunks", "queries")
 """What a run for an upload materialises; automation conditions carry on from there."""
-LISTING_TAG = "lakeloom/listing"
-"""Run tag: the digest of the listing that a run was requested for."""
-_MODULUS = 2**256
+LARGE = 10_000
+"""Objects above which those that notices name are looked at alone. Of fewer, a listing of some
+pages says at once whether anything is new."""
 
 Cursor = Mapping[str, tuple[str, int]]
 """Corpus -> digest of its listing, and how often that has changed."""
 
 
-def listing_digest(lake: ObjectStore, corpus: str) -> str:
-    """Digest of (key, etag, size) of every object of a corpus, in constant memory.
-
-    Listings come in no promised order, so the objects' hashes are added up (a multiset hash,
-    Clarke et al. 2003).
-    """
-    total = 0
-    for item in lake.objects(f"{corpus}/"):
-        seen = f"{item.key}\x1f{item.etag}\x1f{item.size}".encode()
-        total += int.from_bytes(hashlib.sha256(seen).digest(), "big")
-    return f"{total % _MODULUS:064x}"
-
-
 def changed(lake: ObjectStore, names: Iterable[str], before: Cursor) -> dict[str, tuple[str, int]]:
-    """Those of the named corpora whose listing is not the one seen before."""
+    """Those of the named corpora whose listing is not the one seen before, in constant memory."""
     found = {}
     for corpus in sorted(names):
-        digest = listing_digest(lake, corpus)
+        items = lake.objects(f"{corpus}/")
+        digest = listing_digest(object_number(each.key, each.etag, each.size) for each in items)
         seen, times = before.get(corpus, ("", 0))
         if digest != seen:
             found[corpus] = (digest, times + 1)
     return found
+
+
+def told(
+    instance: dg.DagsterInstance, named: Mapping[str, Collection[str]], before: Cursor
+) -> dict[str, tuple[str, int]]:
+    """Those of the corpora of which the named objects are to be looked at, and no listing.
+
+    Not where the last run failed: what it was told of is in no notice any more.
+    """
+    return {
+        corpus: ("", before.get(corpus, ("", 0))[1] + 1)
+        for corpus, keys in named.items()
+        if keys and _manifest(instance, corpus)[1] > LARGE and not _failed(instance, corpus)
+    }
 
 
 def known_corpora(instance: dg.DagsterInstance) -> set[str]:
@@ -73,11 +79,16 @@ def busy(instance: dg.DagsterInstance) -> set[str]:
 
 
 def requested(
-    instance: dg.DagsterInstance, found: Cursor
+    instance: dg.DagsterInstance, found: Cursor, named: Mapping[str, Collection[str]] | None = None
 ) -> tuple[list[dg.RunRequest], list[dg.AddDynamicPartitionsRequest]]:
     """A run for each corpus that changed, and the partitions of new ones.
 
-    None for a listing that the corpus's last run was requested for already, by the other sensor.
+    None for a listing that the manifest was held against, unless the corpus's last run failed.
+
+    Args:
+        instance: Where runs and manifests are known.
+        found: Corpora that changed.
+        named: Corpus -> keys of the objects to look at, where not all are.
     """
     news = {corpus: seen for corpus, seen in found.items() if not _done(instance, corpus, seen[0])}
     runs = [
@@ -85,7 +96,7 @@ def requested(
             run_key=f"{corpus}:{times}:{digest}",
             partition_key=corpus,
             asset_selection=[dg.AssetKey(asset) for asset in UPLOAD_ASSETS],
-            tags={LISTING_TAG: digest},
+            run_config=_config((named or {}).get(corpus, ())),
         )
         for corpus, (digest, times) in news.items()
     ]
@@ -93,12 +104,34 @@ def requested(
     return runs, [corpora.build_add_request(new)] if new else []
 
 
+def _config(keys: Collection[str]) -> dict[str, object]:
+    return {"ops": {UPLOAD_ASSETS[0]: {"config": {"keys": sorted(keys)}}}} if keys else {}
+
+
 def _done(instance: dg.DagsterInstance, corpus: str, digest: str) -> bool:
-    tags: dict[str, str | Sequence[str]] = {
+    return _manifest(instance, corpus)[0] == digest and not _failed(instance, corpus)
+
+
+def _manifest(instance: dg.DagsterInstance, corpus: str) -> tuple[str, int]:
+    """Digest of the listing that a manifest was last held against, and its rows."""
+    of = dg.AssetRecordsFilter(dg.AssetKey(UPLOAD_ASSETS[0]), asset_partitions=[corpus])
+    for record in instance.fetch_materializations(of, limit=1).records:
+        if record.asset_materialization:
+            shown = record.asset_materialization.metadata
+            digest, rows = shown.get(LISTING_METADATA), shown.get("dagster/row_count")
+            return (
+                str(digest.value) if digest else "",
+                rows.value if isinstance(rows, dg.IntMetadataValue) and rows.value else 0,
+            )
+    return "", 0
+
+
+def _failed(instance: dg.DagsterInstance, corpus: str) -> bool:
+    """Whether the last run that was requested for a corpus did not get through."""
+    tags = {
         "dagster/partition": corpus,
         "dagster/sensor_name": ["bucket_uploads", "bucket_events"],
     }
     last = instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
-    if not last or last[0].status == dg.DagsterRunStatus.FAILURE:
-        return False
-    return last[0].tags.get(LISTING_TAG) == digest
+    ends = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    return bool(last) and last[0].status in ends

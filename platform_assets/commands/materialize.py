@@ -53,6 +53,8 @@ class Request:
     """Dagster's selection syntax; everything by default."""
     as_of: str | None = None
     """A published state whose index to restore, instead of anything else."""
+    keys: Sequence[str] = ()
+    """Objects of the corpus to look at in the lake; none: all."""
 
 
 def materialize(
@@ -105,7 +107,10 @@ def _configs(assets: Sequence[str], request: Request) -> dict[str, dict[str, obj
     """Configuration of those assets that do not run as they are."""
     if request.as_of:
         return {RESTORED: {"config": {"as_of": request.as_of}}}
-    return {} if _named(request) else {asset: KEEP for asset in assets if asset in ON_DEMAND}
+    asked: dict[str, dict[str, object]] = {} if _named(request) else dict.fromkeys(ON_DEMAND, KEEP)
+    if request.keys:
+        asked["raw_objects"] = {"config": {"keys": list(request.keys)}}
+    return {asset: config for asset, config in asked.items() if asset in assets}
 
 
 def _named(request: Request) -> bool:

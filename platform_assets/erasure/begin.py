@@ -24,7 +24,7 @@ from platform_assets.provenance import Ledger, Record
 from platform_assets.queries import split_of
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.queries.uploaded import is_evaluation_file
-from platform_assets.raw_objects.refresh import listing
+from platform_assets.raw_objects.listings import listing
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse

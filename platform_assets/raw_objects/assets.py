@@ -1,18 +1,27 @@
 """The asset `raw_objects`."""
 
 import dagster as dg
+from pydantic import Field
 
 from platform_assets.partitions import check_corpus_name, corpora
 from platform_assets.provenance import Ledger
 from platform_assets.raw_objects.arrivals import METADATA, Arrivals
+from platform_assets.raw_objects.listings import LISTING_METADATA
 from platform_assets.raw_objects.refresh import refresh
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.results import OWNERS, materialized, table_metadata
-from platform_assets.tables import keep
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 CODE_VERSION = "1"
+
+
+class Look(dg.Config):
+    """Which objects are looked at."""
+
+    keys: list[str] = Field(
+        [], description="Keys within the corpus: only these objects are looked at; empty: all."
+    )
 
 
 @dg.asset(
@@ -25,13 +34,15 @@ CODE_VERSION = "1"
 )
 def raw_objects(
     context: dg.AssetExecutionContext,
+    config: Look,
     lake: dg.ResourceParam[ObjectStore],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
     """Manifest of the objects of a corpus in the lake: key, size, etag and content digest."""
     corpus = check_corpus_name(context.partition_key)
     arrivals = Arrivals()
-    own = refresh(corpus, lake, warehouse, CODE_VERSION, arrivals)
-    record = Ledger(lake).commit(own.record(CODE_VERSION))
-    keep([own])
-    return materialized(own.report, record, {METADATA: arrivals.sketch()})
+    manifest = refresh(corpus, lake, warehouse, CODE_VERSION, arrivals, config.keys)
+    record = Ledger(lake).commit(manifest.own.record(CODE_VERSION))
+    manifest.keep()
+    more = {METADATA: arrivals.sketch(), LISTING_METADATA: manifest.listing}
+    return materialized(manifest.own.report, record, more)

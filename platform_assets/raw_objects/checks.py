@@ -5,7 +5,7 @@ import dagster as dg
 from platform_assets.checking import Verdict, verdict_of
 from platform_assets.provenance import Ledger
 from platform_assets.raw_objects.assets import raw_objects
-from platform_assets.raw_objects.refresh import listing
+from platform_assets.raw_objects.listings import listing
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.reconcile import diff, fingerprints
 from resources.object_store import ObjectStore

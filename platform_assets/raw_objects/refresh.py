@@ -1,42 +1,37 @@
 """Brings the manifest in line with the lake. Bytes are read only of objects that look new."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from platform_assets.buckets import Buckets, Source
 from platform_assets.raw_objects.arrivals import Arrivals
+from platform_assets.raw_objects.listings import (
+    LISTING,
+    PAGE,
+    READERS,
+    TOLD,
+    listing,
+    listing_digest,
+    named,
+    object_number,
+)
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import Plan, diff, fingerprint, fingerprints
-from platform_assets.tables import OwnRows, rows_of
-from resources.object_store import ObjectInfo, ObjectStore
+from platform_assets.tables import OwnRows, keep, rows_of
+from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
+LISTED = "listing"
+"""Name, in the note of a bucket, of the sum of its objects' numbers."""
 WAVE = 20_000
 """Objects in one commit."""
-READERS = 8
-"""Objects read at a time for their digest."""
-PAGE = 10_000
-"""Objects of a listing held as Python's objects at a time."""
-_LISTED = ("key", "size", "etag", "modified")
-LISTING = pa.schema([RAW_OBJECTS.schema.field(name).remove_metadata() for name in _LISTED])
 IDENTIFIED = LISTING.append(pa.field("doc_id", pa.string())).append(
     pa.field("fingerprint", pa.string())
 )
-
-
-def listing(lake: ObjectStore, corpus: str) -> pa.Table:
-    """Objects of a corpus, `LISTING` columns; the markers consoles make for folders are none.
-
-    Streamed into Arrow: about 200 bytes an object, an eighth of what Python's objects take.
-    """
-    items = iter(lake.objects(f"{corpus}/"))
-    batches = iter(lambda: list(islice(items, PAGE)), [])
-    return pa.Table.from_batches((_listed(corpus, batch) for batch in batches), LISTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +45,52 @@ class Compared:
     """What the manifest does not hold, or holds otherwise."""
 
 
-def compare(corpus: str, lake: ObjectStore, warehouse: Warehouse, code_version: str) -> Compared:
-    """List a corpus and find what the manifest lacks.
+def compare(
+    corpus: str,
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    code_version: str,
+    keys: Sequence[str] = (),
+) -> Compared:
+    """Find what the manifest lacks of a corpus, or of those of its objects that are named.
 
     All objects are compared by what the listing says of them. Ids and fingerprints are worked out
-    where something differs: in the buckets that hold it.
+    where something differs: in the buckets that hold it. Where `keys` are named, the store is asked
+    for these alone, unless there is more to look at: a new manifest, a bucket that nothing is
+    noted of, a key that cannot be asked for.
     """
-    scope, objects = {"corpus": corpus}, listing(lake, corpus)
+    scope = {"corpus": corpus}
     now = Source.now(warehouse, RAW_OBJECTS, scope)
     buckets = Buckets(lake, warehouse, f"raw_objects/{corpus}", [code_version], [], [now])
-    if buckets.known:
-        objects = _of_open(corpus, objects, now, buckets, warehouse)
+    objects = None
+    if keys and buckets.known and not buckets.open:
+        objects = _with_named(corpus, keys, lake, now, buckets, warehouse)
+    if objects is None:
+        objects = _of_open(corpus, listing(lake, corpus), now, buckets, warehouse)
     own = OwnRows(warehouse, RAW_OBJECTS, scope, buckets=buckets)
     parts = [_identified(corpus, code_version, batch) for batch in objects.to_batches(PAGE)]
     found = pa.Table.from_batches(parts, IDENTIFIED)
     wanted = fingerprints(found.column("doc_id"), found.column("fingerprint"))
     return Compared(found, own, diff(wanted, own.fingerprints()))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest as it was left."""
+
+    own: OwnRows
+    _numbers: Mapping[int, int]
+    """Bucket -> sum of its objects' numbers, as they were listed."""
+
+    @property
+    def listing(self) -> str:
+        """Digest of the listing that the manifest was held against."""
+        return listing_digest(self._numbers.values())
+
+    def keep(self) -> None:
+        """Note how the buckets are left."""
+        more = {bucket: {LISTED: f"{number:x}"} for bucket, number in self._numbers.items()}
+        keep([self.own], more=more)
 
 
 def refresh(
@@ -74,9 +99,13 @@ def refresh(
     warehouse: Warehouse,
     code_version: str,
     arrivals: Arrivals | None = None,
-) -> OwnRows:
-    """Reconcile the manifest of one corpus with the lake; `arrivals` counts what is taken in."""
-    found = compare(corpus, lake, warehouse, code_version)
+    keys: Sequence[str] = (),
+) -> Manifest:
+    """Reconcile the manifest of one corpus with the lake; `arrivals` counts what is taken in.
+
+    Where `keys` are named, only these objects are looked at (`compare`).
+    """
+    found = compare(corpus, lake, warehouse, code_version, keys)
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
         chosen = pc.is_in(found.objects.column("doc_id"), pa.array(doc_ids, pa.string()))
@@ -90,20 +119,57 @@ def refresh(
         return rows_of(RAW_OBJECTS, [{**row, "sha256": sha256} for row, sha256 in read if sha256])
 
     found.own.carry_out(found.plan, compute, {}, WAVE)
-    return found.own
+    return Manifest(found.own, _numbers(corpus, found.objects, found.own, warehouse))
+
+
+def _with_named(
+    corpus: str,
+    keys: Sequence[str],
+    lake: ObjectStore,
+    manifest: Source,
+    buckets: Buckets,
+    warehouse: Warehouse,
+) -> pa.Table | None:
+    """Objects of the buckets of those named: the others as the manifest has them.
+
+    None where a key cannot be asked for.
+    """
+    try:
+        there = named(lake, corpus, keys)
+    except ValueError:
+        return None
+    buckets.reopen([document_id(corpus, key) for key in keys])
+    rows = manifest.scan(warehouse, TOLD, buckets.open).cast(LISTING)
+    others = pc.invert(pc.is_in(rows.column("key"), pa.array(keys, pa.string())))
+    return pa.concat_tables([rows.filter(others), there])
 
 
 def _of_open(
     corpus: str, objects: pa.Table, manifest: Source, buckets: Buckets, warehouse: Warehouse
 ) -> pa.Table:
     """The objects of open buckets, after those in which something differs are open."""
-    differing = _differing(objects, manifest.scan(warehouse, _LISTED))
+    if not buckets.known:
+        return objects
+    differing = _differing(objects, manifest.scan(warehouse, TOLD))
     buckets.reopen([document_id(corpus, key) for key in differing])
     if not buckets.known:
         return objects
     rows = manifest.scan(warehouse, ["key"], buckets.open)
     keys = pa.concat_arrays([*rows.column("key").chunks, pa.array(differing, pa.string())])
     return objects.filter(pc.is_in(objects.column("key"), keys))
+
+
+def _numbers(corpus: str, objects: pa.Table, own: OwnRows, warehouse: Warehouse) -> dict[int, int]:
+    """Sum of the objects' numbers of each bucket: noted, or of the objects looked at."""
+    known = own.buckets.known if own.buckets else {}
+    found = {bucket: int(noted[LISTED], 16) for bucket, noted in known.items()}
+    for batch in objects.to_batches(PAGE):
+        columns = (batch.column(name).to_pylist() for name in ("key", "etag", "size"))
+        places = warehouse.buckets(batch.column("doc_id")).to_pylist()
+        for bucket, key, etag, size in zip(places, *columns, strict=True):
+            number = object_number(f"{corpus}/{key}", etag, size)
+            found[bucket] = found.get(bucket, 0) + number
+    return found
 
 
 def _differing(objects: pa.Table, manifest: pa.Table) -> list[str]:
@@ -121,18 +187,6 @@ def _told(objects: pa.Table) -> pa.Array:
     modified = objects.column("modified").cast(pa.int64()).cast(text)
     joined = pc.binary_join_element_wise(*parts, modified, pa.scalar("\x1f", text))
     return pa.concat_arrays([pa.array([], text), *joined.chunks])
-
-
-def _listed(corpus: str, items: Sequence[ObjectInfo]) -> pa.RecordBatch:
-    start = len(corpus) + 1
-    rows = [
-        (item.key[start:], item.size, item.etag, item.modified)
-        for item in items
-        if item.size or not item.key.endswith("/")
-    ]
-    columns = zip(*rows, strict=True) if rows else [()] * len(LISTING)
-    arrays = [pa.array(c, field.type) for c, field in zip(columns, LISTING, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=LISTING)
 
 
 def _identified(corpus: str, code_version: str, batch: pa.RecordBatch) -> pa.RecordBatch:

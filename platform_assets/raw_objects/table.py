@@ -13,7 +13,7 @@ RAW_OBJECTS = TableSpec.of(
         "key": (pa.string(), "Object key within the corpus."),
         "size": (pa.int64(), "Bytes."),
         "etag": (pa.string(), "Entity tag as the store gave it."),
-        "modified": (pa.timestamp("us", tz="UTC"), "Last modification as the store gave it."),
+        "modified": (pa.timestamp("us", tz="UTC"), "Last modification, to the second."),
         "sha256": (pa.string(), "Digest of the object's bytes."),
     },
     group="doc_id",

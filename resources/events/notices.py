@@ -1,4 +1,4 @@
-"""What the notifications of object stores say: which corpora of the lake they are about.
+"""What the notifications of object stores say: what of the lake they are about.
 
 Here: the shapes. S3's own, which MinIO speaks too, bare or in the envelope of SNS; EventBridge's;
 that of SeaweedFS's filer. Sources: the manuals of S3 ("Event message structure", "EventBridge
@@ -20,7 +20,7 @@ _READ = "ObjectAccessed"
 """Part of the name of events of which nothing changes."""
 
 Named = tuple[str, str]
-"""Bucket and key of an object, or of a folder."""
+"""Bucket and key of an object, or of a folder, with a slash at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Lake:
             return cls(PurePosixPath(path).name, "")
         return cls(parts.netloc, f"{path}/" if path else "")
 
-    def corpora(self, body: str | bytes) -> frozenset[str]:
-        """First-level prefixes that a notification names, without our own.
+    def names(self, body: str | bytes) -> frozenset[str]:
+        """What a notification names (`Batch.names`), without our own; of a folder, its corpus.
 
         Raises:
             ValueError: it has none of the known shapes.
@@ -53,12 +53,17 @@ class Lake:
             named = list(_named(json.loads(body)))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"no bucket notification: {type(error).__name__}") from None
-        firsts = {
-            key.removeprefix(self.prefix).split("/")[0]
+        keys = (
+            key.removeprefix(self.prefix)
             for bucket, key in named
             if bucket == self.bucket and key.startswith(self.prefix)
-        }
-        return frozenset(first for first in firsts if first and not first.startswith("_"))
+        )
+        return frozenset(_name(key) for key in keys if key and not key.startswith(("_", "/")))
+
+
+def _name(key: str) -> str:
+    corpus, slash, within = key.partition("/")
+    return key if slash and not within.endswith("/") else f"{corpus}/"
 
 
 def _named(notification: Any, *, enveloped: bool = False) -> Iterator[Named]:
@@ -85,9 +90,17 @@ def _of_record(record: dict[str, Any]) -> Iterator[Named]:
 
 
 def _of_filer(path: str, message: dict[str, Any]) -> Iterator[Named]:
-    """The path an entry had, and where a rename took it."""
-    moved = message.get("new_parent_path") or ""
-    for place in (path, f"{moved}/"):
+    """The path an entry had, and where a rename took it.
+
+    A folder that appears is no news: whatever is in it has notices of its own.
+    """
+    before, after = message.get("old_entry"), message.get("new_entry")
+    entry = after or before or {}
+    end = "/" if entry.get("is_directory") else ""
+    if end and not before:
+        return
+    moved = f"{message.get('new_parent_path') or ''}/{entry.get('name') or ''}"
+    for place in (f"{path}{end}", f"{moved}{end}"):
         if place.startswith(FILER_BUCKETS):
             bucket, _, key = place.removeprefix(FILER_BUCKETS).partition("/")
             yield bucket, key

@@ -43,14 +43,14 @@ def receiver(queue: NoticeQueue, lake: Lake, token: str) -> "Starlette":
         if (body := await _body(request)) is None:
             return PlainTextResponse(f"more than {MOST_BYTES} bytes", 413, {"Connection": "close"})
         try:
-            corpora = lake.corpora(body)
-            await run_in_threadpool(queue.put, corpora)
+            names = lake.names(body)
+            await run_in_threadpool(queue.put, names)
         except ValueError as error:
             return PlainTextResponse(str(error), 400)
         except OSError as error:
             logger.warning("a notice is refused, its sender may try again: %s", error)
             return PlainTextResponse("the queue cannot be written", 503, {"Retry-After": "5"})
-        return PlainTextResponse("kept" if corpora else "not about a corpus")
+        return PlainTextResponse("kept" if names else "not about a corpus")
 
     async def health(_: "Request") -> "Response":
         return PlainTextResponse("ok")

@@ -43,17 +43,17 @@ class SqsEvents:
 
     def receive(self) -> Batch:
         """Notices of the messages that wait, read until the queue looks empty."""
-        corpora: set[str] = set()
+        names: set[str] = set()
         receipt, handles = uuid.uuid4().hex, list[str]()
         for call in range(MOST_CALLS):
             messages = self._messages(0 if call else WAIT_SECONDS)
             for message in messages:
                 handles.append(message["ReceiptHandle"])
-                corpora |= self._named(message)
+                names |= self._named(message)
             if not messages:
                 break
         self._held = {receipt: handles}  # of an earlier batch nobody will ask any more
-        return Batch(frozenset(corpora), receipt) if handles else Batch()
+        return Batch(frozenset(names), receipt) if handles else Batch()
 
     def acknowledge(self, receipt: str) -> None:
         """Delete the messages of the last batch; those that cannot be deleted come back."""
@@ -77,9 +77,9 @@ class SqsEvents:
         return list(answer.get("Messages", []))
 
     def _named(self, message: dict[str, Any]) -> frozenset[str]:
-        """Corpora of one message; a poisonous one names none, and goes with its batch."""
+        """What one message names; a poisonous one names none, and goes with its batch."""
         try:
-            return self._lake.corpora(message["Body"])
+            return self._lake.names(message["Body"])
         except ValueError as error:
             logger.warning("message %s is deleted: %s", message["MessageId"], error)
             return frozenset()

@@ -1,8 +1,8 @@
 """Notices that came by webhook, in a durable queue: one SQLite file under LAKELOOM_HOME.
 
-Here: the queue, which the receiver's process writes and the sensor's reads. A corpus has at most
-one row, so a flood of notices takes no more room than one, and neither order nor repetition means
-anything. Not here: HTTP (receiver.py).
+Here: the queue, which the receiver's process writes and the sensor's reads. A name has at most one
+row, and a corpus of which many objects are named has one for all of it, so a flood of notices takes
+little room, and neither order nor repetition means anything. Not here: HTTP (receiver.py).
 """
 
 import sqlite3
@@ -11,16 +11,18 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from resources.events import Batch
+from resources.events import MOST_KEYS, Batch, by_corpus, names_of
 
 PATIENCE_SECONDS = 30
 """How long another process's transaction is waited for."""
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS notices (
+CREATE TABLE IF NOT EXISTS names (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    corpus TEXT NOT NULL UNIQUE,
+    corpus TEXT NOT NULL,
+    name TEXT NOT NULL UNIQUE,
     handed_out INTEGER NOT NULL DEFAULT 0
-)"""
+);
+CREATE INDEX IF NOT EXISTS names_by_corpus ON names (corpus)"""
 
 
 class WebhookQueue:
@@ -35,10 +37,10 @@ class WebhookQueue:
         self._database.execute("PRAGMA journal_mode=WAL")
         # In this mode a commit is synced to the disk before anybody can read it.
         self._database.execute("PRAGMA synchronous=FULL")
-        self._database.execute(_SCHEMA)
+        self._database.executescript(_SCHEMA)
 
-    def put(self, corpora: Collection[str]) -> None:
-        """Have corpora looked at; on the disk when this returns.
+    def put(self, names: Collection[str]) -> None:
+        """Have what is named looked at; on the disk when this returns.
 
         A row that nobody has taken yet says it already: then nothing is written. A row that was
         handed out gives way to a new one, since the sensor may have looked before.
@@ -46,27 +48,34 @@ class WebhookQueue:
         Raises:
             OSError: the file cannot be written.
         """
-        with self._lock:
-            if not (new := [corpus for corpus in corpora if not self._waits(corpus)]):
-                return
-            with self._transaction():
-                rows = [(corpus,) for corpus in new]
-                self._database.executemany(
-                    "DELETE FROM notices WHERE corpus = ? AND handed_out", rows
-                )
-                self._database.executemany(
-                    "INSERT INTO notices (corpus) VALUES (?) ON CONFLICT (corpus) DO NOTHING", rows
-                )
+        with self._lock, self._transaction():
+            for corpus, keys in by_corpus(names).items():
+                self._put(corpus, set(names_of(corpus, keys)))
+
+    def _put(self, corpus: str, names: set[str]) -> None:
+        whole = f"{corpus}/"
+        query = "SELECT name, handed_out FROM names WHERE corpus = ?"
+        rows = dict(self._database.execute(query, (corpus,)).fetchall())
+        waiting = {name for name, handed_out in rows.items() if not handed_out}
+        new = names - waiting
+        if whole in waiting or not new:
+            return
+        replaced = rows.keys() & new
+        if whole in new or len(rows.keys() | new) > MOST_KEYS:
+            replaced, new = set(rows), {whole}
+        self._database.executemany("DELETE FROM names WHERE name = ?", [(x,) for x in replaced])
+        inserted = [(corpus, name) for name in sorted(new)]
+        self._database.executemany("INSERT INTO names (corpus, name) VALUES (?, ?)", inserted)
 
     def receive(self) -> Batch:
-        """Every corpus that waits, handed out before or not."""
+        """Everything that waits, handed out before or not."""
         with self._lock, self._transaction():
-            rows = self._database.execute("SELECT sequence, corpus FROM notices").fetchall()
+            rows = self._database.execute("SELECT sequence, name FROM names").fetchall()
             if not rows:
                 return Batch()
-            self._database.execute("UPDATE notices SET handed_out = 1 WHERE NOT handed_out")
+            self._database.execute("UPDATE names SET handed_out = 1 WHERE NOT handed_out")
         last = max(sequence for sequence, _ in rows)
-        return Batch(frozenset(corpus for _, corpus in rows), str(last))
+        return Batch(frozenset(name for _, name in rows), str(last))
 
     def acknowledge(self, receipt: str) -> None:
         """Forget what was handed out up to a receipt."""
@@ -74,12 +83,8 @@ class WebhookQueue:
             return
         with self._lock, self._transaction():
             self._database.execute(
-                "DELETE FROM notices WHERE handed_out AND sequence <= ?", (int(receipt),)
+                "DELETE FROM names WHERE handed_out AND sequence <= ?", (int(receipt),)
             )
-
-    def _waits(self, corpus: str) -> bool:
-        query = "SELECT 1 FROM notices WHERE corpus = ? AND NOT handed_out"
-        return self._database.execute(query, (corpus,)).fetchone() is not None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

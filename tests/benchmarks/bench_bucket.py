@@ -22,7 +22,6 @@ from tempfile import TemporaryDirectory
 
 from platform_assets.raw_objects.assets import CODE_VERSION
 from platform_assets.raw_objects.refresh import refresh
-from platform_assets.tables import keep
 from resources.object_store import ObjectInfo
 from resources.object_store.folder import FolderObjectStore
 from resources.warehouse.iceberg import IcebergWarehouse
@@ -101,10 +100,10 @@ def one_change(size: int, home: Path) -> dict[str, int]:
 
 def _refreshed(lake: GeneratedLake, home: Path) -> dict[str, int]:
     catalog = open_sql_catalog(f"sqlite:///{home}/catalog.db", f"file://{home}/warehouse")
-    own = refresh(CORPUS, lake, IcebergWarehouse(catalog), CODE_VERSION)
-    own.digest()
-    keep([own])
-    report = own.report
+    manifest = refresh(CORPUS, lake, IcebergWarehouse(catalog), CODE_VERSION)
+    manifest.own.digest()
+    manifest.keep()
+    report = manifest.own.report
     return {"rows": report.rows, "changed": report.changed, "commits": report.work.commits}
 
 

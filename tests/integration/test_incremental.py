@@ -8,7 +8,9 @@ import pytest
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.chunks import assets as chunks
 from platform_assets.chunks.table import CHUNKS
+from platform_assets.commands.state import open_instance
 from platform_assets.commands.status import status
+from platform_assets.definitions import build_defs
 from platform_assets.documents import assets as documents
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.embeddings import assets as embeddings
@@ -20,6 +22,7 @@ from platform_assets.vector_indexes import assets as vector_indexes
 from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
 from resources.warehouse import TableSpec, iceberg_files
+from sensors.listings import requested, told
 from tests.spies import Platform
 
 TOPICS = {
@@ -336,3 +339,30 @@ def test_an_edit_reads_its_own_bucket(facts: Facts, monkeypatch: pytest.MonkeyPa
     bucket = facts.platform.state.warehouse.bucket(document_id(facts.corpus, "maps.md"))
     assert read["documents"] == read["chunks"] == {bucket}
     assert len(facts.rows(DOCUMENTS)) == len(TOPICS)
+
+
+def test_the_run_of_a_notice_takes_the_named_object_alone(
+    facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the event sensor requests it for a corpus too large to be listed for each notice."""
+    monkeypatch.setattr("sensors.listings.LARGE", 1)
+    facts.write("whales.md", document("whales.md").replace("remark 3", "a remark on krill"))
+    facts.write("bread.md", document("bread.md").replace("remark 3", "a remark on rye"))
+    instance = open_instance(facts.platform.state.settings)
+    named = {facts.corpus: ["whales.md"]}
+    (request,), _ = requested(instance, told(instance, named, {}), named)
+    done = (
+        build_defs()
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            request.run_config,
+            instance,
+            partition_key=request.partition_key,
+            asset_selection=request.asset_selection,
+        )
+    )
+    assert done.success
+    assert any("krill" in text for text in facts.texts())
+    assert not any("rye" in text for text in facts.texts())
+    facts.materialize()
+    assert facts.calls.parsed == ["bread.md"]

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from platform_assets.raw_objects.refresh import listing
+from platform_assets.raw_objects.listings import listing
 from resources.object_store.s3 import S3ObjectStore
 
 STRANGE = ["birds/a//b", "birds/a/../b", "birds/tab\tz", "birds/a/./b", "/lead/x"]

@@ -107,7 +107,7 @@ def settled(events: SqsEvents) -> frozenset[str]:
     """What is named, acknowledged at once."""
     batch = events.receive()
     events.acknowledge(batch.receipt)
-    return batch.corpora
+    return batch.names
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -117,10 +117,10 @@ def test_uploads_and_deletions_arrive_on_the_moto_emulator(emulator: Emulator, r
     assert settled(events) == set()  # the test event of the new configuration
     emulator.lake.put(KEY, b"# Owl")
     emulator.lake.put("_lakeloom/records/x.json", b"{}")
-    assert settled(events) == {"birds"}
+    assert settled(events) == {KEY}
     emulator.lake.delete(KEY)
     emulator.lake.put("fish/eel.md", b"# Eel")
-    assert settled(events) == {"birds", "fish"}
+    assert settled(events) == {KEY, "fish/eel.md"}
     assert settled(events) == set()
     assert emulator.left() == 0
 
@@ -128,7 +128,7 @@ def test_uploads_and_deletions_arrive_on_the_moto_emulator(emulator: Emulator, r
 def test_a_queue_is_found_by_its_name_on_the_moto_emulator(emulator: Emulator) -> None:
     emulator.notify("sqs")
     emulator.lake.put(KEY, b"# Owl")
-    assert settled(emulator.events(f"sqs://{emulator.queue}")) == {"birds"}
+    assert settled(emulator.events(f"sqs://{emulator.queue}")) == {KEY}
 
 
 def test_a_queue_that_is_not_there_names_the_variable_on_the_moto_emulator(
@@ -156,11 +156,11 @@ def test_messages_stay_until_they_are_acknowledged_on_the_moto_emulator(
     emulator.lake.put(KEY, b"# Owl")
     monkeypatch.setattr("resources.events.sqs.MOST_CALLS", 1)
     died = emulator.events().receive()
-    assert died.corpora == {"birds"}
+    assert died.names == {KEY}
     events = emulator.events()
     events.acknowledge(died.receipt)
     assert emulator.left() == 2  # S3's test event is the other one
-    assert settled(events) == {"birds"}
+    assert settled(events) == {KEY}
     assert emulator.left() == 0
 
 
@@ -168,7 +168,7 @@ def test_more_messages_than_one_call_takes_on_the_moto_emulator(emulator: Emulat
     emulator.notify("sqs")
     for number in range(3 * MESSAGES):
         emulator.lake.put(f"corpus{number % 7}/{number}.md", b"x")
-    assert len(settled(emulator.events())) == 7
+    assert len(settled(emulator.events())) == 3 * MESSAGES
     assert emulator.left() == 0
 
 
@@ -193,6 +193,6 @@ def test_a_poisonous_message_goes_with_a_warning_on_the_moto_emulator(
         emulator.sqs.send_message(QueueUrl=emulator.url, MessageBody=body)
     emulator.lake.put(KEY, b"# Owl")
     with caplog.at_level(logging.WARNING, "resources.events.sqs"):
-        assert settled(emulator.events()) == {"birds"}
+        assert settled(emulator.events()) == {KEY}
     assert caplog.text.count("is deleted: no bucket notification") == 3
     assert emulator.left() == 0

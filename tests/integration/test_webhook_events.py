@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from resources.events import by_corpus
 from resources.events.webhook import WebhookQueue
 from resources.object_store.obstore import ObstoreObjectStore
 from tests.servers import free_ports
@@ -44,16 +45,16 @@ class Bucket:
         self.queue = WebhookQueue(home / "events.db")
 
     def named(self, *expected: str) -> bool:
-        """Wait until all of these are named, and nothing else is."""
+        """Wait until all of these are named, and nothing else is; part of a corpus goes with it."""
         seen: set[str] = set()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not seen >= set(expected):
             assert time.monotonic() < deadline, f"only {seen} were named"
             batch = self.queue.receive()
             self.queue.acknowledge(batch.receipt)
-            seen |= batch.corpora
+            seen |= batch.names
             time.sleep(0.05)
-        return seen == set(expected)
+        return by_corpus(seen) == by_corpus(expected)
 
     def ask_filer(self, method: str, path: str) -> None:
         """Change entries without S3, as mounts and the filer's own API do."""
@@ -78,33 +79,34 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 
 
 def test_seaweedfs_tells_of_creation_update_and_deletion(bucket: Bucket) -> None:
-    bucket.lake.put("birds/a b+é#%.md", b"# Owl")
-    assert bucket.named("birds")
-    bucket.lake.put("birds/a b+é#%.md", b"# Barn owl")
-    assert bucket.named("birds")
-    bucket.lake.delete("birds/a b+é#%.md")
-    assert bucket.named("birds")
+    key = "birds/sub folder/a b+é#%.md"
+    bucket.lake.put(key, b"# Owl")
+    assert bucket.named(key)
+    bucket.lake.put(key, b"# Barn owl")
+    assert bucket.named(key)
+    bucket.lake.delete(key)
+    assert bucket.named(key)
 
 
 def test_seaweedfs_tells_of_both_ends_of_a_rename(bucket: Bucket) -> None:
     bucket.lake.put("fish/eel.md", b"# Eel")
     bucket.lake.put("snakes/boa.md", b"# Boa")
-    assert bucket.named("fish", "snakes")
+    assert bucket.named("fish/eel.md", "snakes/boa.md")
     bucket.ask_filer("POST", f"snakes/eel.md?mv.from=/buckets/{BUCKET}/fish/eel.md")
-    assert bucket.named("fish", "snakes")
+    assert bucket.named("fish/eel.md", "snakes/eel.md")
 
 
 def test_seaweedfs_tells_of_a_folder_that_goes(bucket: Bucket) -> None:
-    bucket.lake.put("moths/luna.md", b"# Luna")
-    assert bucket.named("moths")
-    bucket.ask_filer("DELETE", "moths/?recursive=true")
-    assert bucket.named("moths")
+    bucket.lake.put("moths/night/luna.md", b"# Luna")
+    assert bucket.named("moths/night/luna.md")
+    bucket.ask_filer("DELETE", "moths/night?recursive=true")
+    assert bucket.named("moths/")
 
 
 def test_our_own_objects_are_not_told_of(bucket: Bucket) -> None:
     bucket.lake.put("_lakeloom/records/x.json", b"{}")
     bucket.lake.put("bees/drone.md", b"# Drone")
-    assert bucket.named("bees")
+    assert bucket.named("bees/drone.md")
 
 
 def test_the_token_is_in_no_file_of_the_receiver(bucket: Bucket) -> None:

@@ -10,6 +10,7 @@ import pytest
 from platform_assets.buckets import Buckets, Source
 from platform_assets.checking import Verdict, by_bucket
 from platform_assets.digests import digest_of_leaves, leaves
+from platform_assets.settled import FORM
 from platform_assets.tables import OwnRows, keep, rows_of
 from resources.object_store.folder import FolderObjectStore
 from resources.warehouse import TableSpec
@@ -90,7 +91,7 @@ def test_a_change_opens_its_own_bucket(room: Room) -> None:
     after = room.copy().digest()
     assert after != before
     assert room.open(room.look()) == frozenset()
-    room.lake.delete("_lakeloom/settled/copies/c.1.json")
+    room.lake.delete(f"_lakeloom/settled/copies/c.{FORM}.json")
     whole = room.look()  # without a note everything is read, to the same result
     assert room.open(whole) == room.of(*NAMES)
     assert whole.digest() == after

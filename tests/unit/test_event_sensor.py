@@ -9,11 +9,13 @@ import dagster as dg
 import pytest
 
 from platform_assets.partitions import corpora
+from platform_assets.raw_objects.listings import LISTING_METADATA, listing_digest, object_number
+from resources.events import MOST_KEYS
 from resources.events.webhook import WebhookQueue
 from resources.object_store.obstore import ObstoreObjectStore
 from sensors.bucket_events import bucket_events
 from sensors.bucket_uploads import bucket_uploads
-from sensors.listings import LISTING_TAG
+from sensors.listings import LARGE
 
 
 class Watch:
@@ -25,6 +27,8 @@ class Watch:
         self.queue = WebhookQueue(home / "events.db")
         self.cursors: dict[str, str | None] = {}
         self.runs: list[dg.DagsterRun] = []
+        self.requests: list[dg.RunRequest] = []
+        self.rows = 1
 
     def tick(
         self, sensor: dg.SensorDefinition = bucket_events, *, stored: bool = True
@@ -48,16 +52,27 @@ class Watch:
         return [request.partition_key for request in result.run_requests]
 
     def finish(self) -> None:
-        """End every run."""
+        """Let every run end well."""
         while self.runs:
-            self.instance.report_run_canceled(self.runs.pop())
+            run = self.runs.pop()
+            event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+            self.instance.report_dagster_event(event, run.run_id)
+
+    def materialize(self, corpus: str) -> None:
+        """What a manifest says of itself, as if it had `rows`."""
+        numbers = (object_number(x.key, x.etag, x.size) for x in self.lake.objects(f"{corpus}/"))
+        metadata = {LISTING_METADATA: listing_digest(numbers), "dagster/row_count": self.rows}
+        self.instance.report_runless_asset_event(
+            dg.AssetMaterialization("raw_objects", partition=corpus, metadata=metadata)
+        )
 
     def _start(self, sensor: str, request: dg.RunRequest) -> None:
         @dg.job
         def work() -> None: ...
 
+        self.requests.append(request)
+        self.materialize(request.partition_key or "")  # the first thing that a run does
         tags = {
-            LISTING_TAG: request.tags[LISTING_TAG],
             "dagster/partition": request.partition_key or "",
             "dagster/sensor_name": sensor,
         }
@@ -74,7 +89,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
 def test_only_what_a_notice_names_is_looked_at(watch: Watch) -> None:
     watch.lake.put("birds/owl.md", b"# Owl")
     watch.lake.put("fish/eel.md", b"# Eel")
-    watch.queue.put(["birds"])
+    watch.queue.put(["birds/owl.md"])
     assert watch.tick() == ["birds"]
     assert watch.tick() == []
 
@@ -92,7 +107,7 @@ def test_what_one_sensor_requested_the_other_does_not(
     early = bucket_events if late is bucket_uploads else bucket_uploads
     for text in (b"# Owl", b"# Barn owl"):
         watch.lake.put("birds/owl.md", text)
-        watch.queue.put(["birds"])
+        watch.queue.put(["birds/owl.md"])
         assert watch.tick(early) == ["birds"]
         assert watch.tick(late) == []
         watch.finish()
@@ -102,7 +117,7 @@ def test_what_one_sensor_requested_the_other_does_not(
 
 def test_polling_finds_what_a_failed_run_of_an_event_left(watch: Watch) -> None:
     watch.lake.put("birds/owl.md", b"# Owl")
-    watch.queue.put(["birds"])
+    watch.queue.put(["birds/owl.md"])
     assert watch.tick(bucket_events) == ["birds"]
     watch.instance.report_run_failed(watch.runs.pop())
     assert watch.tick(bucket_uploads) == ["birds"]
@@ -111,44 +126,114 @@ def test_polling_finds_what_a_failed_run_of_an_event_left(watch: Watch) -> None:
 def test_a_notice_about_nothing_new_starts_nothing(watch: Watch) -> None:
     watch.lake.put("birds/owl.md", b"# Owl")
     for _ in range(3):
-        watch.queue.put(["birds"])
+        watch.queue.put(["birds/owl.md"])
         watch.tick()
         watch.finish()
     assert watch.instance.get_runs_count() == 1
 
 
 def test_a_forged_notice_makes_no_corpus(watch: Watch) -> None:
-    watch.queue.put(["ghosts", "Birds And Fish", "..", "_lakeloom"])
+    watch.queue.put(["ghosts/", "Birds And Fish/x.md", "../x.md", "_lakeloom/x"])
     assert watch.tick() == []
     assert watch.instance.get_dynamic_partitions(corpora.name or "") == []
 
 
+def config(watch: Watch) -> object:
+    """What the last run that was requested is told."""
+    return watch.requests[-1].run_config
+
+
+def only(*keys: str) -> object:
+    return {"ops": {"raw_objects": {"config": {"keys": sorted(keys)}}}}
+
+
+def test_of_a_large_corpus_the_named_objects_are_looked_at(watch: Watch) -> None:
+    """It is not even listed: of this lake no listing would have it."""
+    watch.rows = LARGE + 1
+    watch.materialize("birds")
+    watch.instance.add_dynamic_partitions(corpora.name or "", ["birds"])
+    watch.queue.put(["birds/owl.md", "birds/nests/jay.md"])
+    assert watch.tick() == ["birds"]
+    assert config(watch) == only("nests/jay.md", "owl.md")
+    watch.queue.put(["birds/owl.md"])
+    watch.queue.put(["birds/wren.md"])
+    assert watch.tick() == []  # they wait
+    watch.finish()
+    assert watch.tick() == ["birds"]
+    assert config(watch) == only("owl.md", "wren.md")
+    assert len({request.run_key for request in watch.requests}) == 2
+
+
+def test_a_small_corpus_is_listed(watch: Watch) -> None:
+    watch.rows = LARGE
+    watch.materialize("birds")
+    watch.lake.put("birds/owl.md", b"# Owl")
+    watch.queue.put(["birds/owl.md"])
+    assert watch.tick() == ["birds"]
+    assert config(watch) == {}
+
+
+@pytest.mark.parametrize("names", [["birds/"], [f"birds/{x}.md" for x in range(MOST_KEYS + 1)]])
+def test_a_large_corpus_is_listed_where_all_or_much_is_named(
+    watch: Watch, names: list[str]
+) -> None:
+    watch.rows = LARGE + 1
+    watch.materialize("birds")
+    watch.lake.put("birds/owl.md", b"# Owl")
+    watch.queue.put(names)
+    assert watch.tick() == ["birds"]
+    assert config(watch) == {}
+
+
+@pytest.mark.parametrize("end", ["failed", "canceled"])
+def test_what_a_lost_run_was_told_of_is_found_by_the_next(watch: Watch, end: str) -> None:
+    watch.rows = LARGE + 1
+    watch.materialize("birds")
+    for name in ("owl", "jay"):
+        watch.lake.put(f"birds/{name}.md", name.encode())
+        watch.queue.put([f"birds/{name}.md"])
+        assert watch.tick() == ["birds"]
+        getattr(watch.instance, f"report_run_{end}")(watch.runs.pop())
+    assert [request.run_config for request in watch.requests] == [only("owl.md"), {}]
+
+
+def test_polling_starts_nothing_for_what_named_objects_brought(watch: Watch) -> None:
+    watch.rows = LARGE + 1
+    watch.materialize("birds")
+    assert watch.tick(bucket_uploads) == []
+    watch.lake.put("birds/owl.md", b"# Owl")
+    watch.queue.put(["birds/owl.md"])
+    assert watch.tick() == ["birds"]
+    watch.finish()
+    assert watch.tick(bucket_uploads) == []
+
+
 def test_a_busy_corpus_is_looked_at_when_its_run_has_ended(watch: Watch) -> None:
     watch.lake.put("birds/owl.md", b"# Owl")
-    watch.queue.put(["birds"])
+    watch.queue.put(["birds/owl.md"])
     assert watch.tick() == ["birds"]
     watch.lake.put("birds/jay.md", b"# Jay")
-    watch.queue.put(["birds"])
+    watch.queue.put(["birds/owl.md"])
     assert [watch.tick(), watch.tick()] == [[], []]
-    assert watch.queue.receive().corpora == frozenset()  # it waits in the cursor instead
+    assert watch.queue.receive().names == frozenset()  # it waits in the cursor instead
     watch.finish()
     assert watch.tick() == ["birds"]
 
 
 def test_a_tick_that_was_not_stored_is_repeated(watch: Watch) -> None:
     watch.lake.put("birds/owl.md", b"# Owl")
-    watch.queue.put(["birds"])
+    watch.queue.put(["birds/owl.md"])
     assert watch.tick(stored=False) == ["birds"]
     assert watch.tick() == ["birds"]
 
 
 def test_a_deleted_corpus_is_seen(watch: Watch) -> None:
     watch.lake.put("birds/owl.md", b"# Owl")
-    watch.queue.put(["birds"])
+    watch.queue.put(["birds/owl.md"])
     watch.tick()
     watch.finish()
     watch.lake.delete("birds/owl.md")
-    watch.queue.put(["birds"])
+    watch.queue.put(["birds/owl.md"])
     assert watch.tick() == ["birds"]
 
 
@@ -157,7 +242,7 @@ def test_the_cursor_does_not_grow_with_objects_or_notices(watch: Watch) -> None:
     for number in range(4):
         for each in range(10**number):
             watch.lake.put(f"birds/{each}.md", str(number).encode())
-            watch.queue.put(["birds"])
+            watch.queue.put(["birds/owl.md"])
         watch.tick()
         watch.finish()
         sizes.append(len(watch.cursors["bucket_events"] or ""))

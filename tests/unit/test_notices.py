@@ -36,60 +36,88 @@ def filer(path: str, kind: str, **message: Any) -> str:
         "s3:ObjectRemoved:Delete",  # as MinIO writes it
     ],
 )
-def test_what_changes_objects_names_their_corpus(event: str) -> None:
-    assert LAKE.corpora(s3(record("birds/owl.md", event=event))) == {"birds"}
+def test_what_changes_an_object_names_it(event: str) -> None:
+    assert LAKE.names(s3(record("birds/owl.md", event=event))) == {"birds/owl.md"}
 
 
 def test_reading_changes_nothing() -> None:
-    assert LAKE.corpora(s3(record("birds/owl.md", event="s3:ObjectAccessed:Get"))) == set()
+    assert LAKE.names(s3(record("birds/owl.md", event="s3:ObjectAccessed:Get"))) == set()
 
 
 def test_keys_of_s3_are_url_encoded() -> None:
     lake = Lake.of("s3://lake/my%20docs/2026")
     named = s3(record("my+docs/2026/birds/a%2Fb+%C3%A9.md"), record("other/fish/eel.md"))
-    assert lake.corpora(named) == {"birds"}
+    assert lake.names(named) == {"birds/a/b é.md"}
 
 
 def test_many_records_of_one_notification() -> None:
     records = (record("birds/owl.md"), record("fish/eel.md"), record("birds/jay.md"))
-    assert LAKE.corpora(s3(*records)) == {"birds", "fish"}
+    assert LAKE.names(s3(*records)) == {"birds/owl.md", "birds/jay.md", "fish/eel.md"}
 
 
 def test_other_buckets_and_our_own_objects_are_no_news() -> None:
     records = (record("birds/owl.md", bucket="logs"), record("_lakeloom/warehouse/x.parquet"))
-    assert LAKE.corpora(s3(*records)) == set()
+    assert LAKE.names(s3(*records)) == set()
 
 
 def test_the_test_event_of_a_new_configuration_names_nothing() -> None:
-    assert LAKE.corpora('{"Service": "Amazon S3", "Event": "s3:TestEvent"}') == set()
+    assert LAKE.names('{"Service": "Amazon S3", "Event": "s3:TestEvent"}') == set()
 
 
 def test_the_envelope_of_sns_is_opened_once() -> None:
     inside = s3(record("birds/owl.md"))
     envelope = json.dumps({"Type": "Notification", "TopicArn": "arn:x", "Message": inside})
-    assert LAKE.corpora(envelope) == {"birds"}
+    assert LAKE.names(envelope) == {"birds/owl.md"}
     with pytest.raises(ValueError, match="no bucket notification"):
-        LAKE.corpora(json.dumps({"Type": "Notification", "Message": envelope}))
+        LAKE.names(json.dumps({"Type": "Notification", "Message": envelope}))
 
 
 def test_keys_of_eventbridge_are_not_url_encoded() -> None:
     detail = {"bucket": {"name": "lake"}, "object": {"key": "birds+1/owl.md"}}
     event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
-    assert LAKE.corpora(json.dumps(event)) == {"birds+1"}
+    assert LAKE.names(json.dumps(event)) == {"birds+1/owl.md"}
 
 
-def test_a_rename_in_the_filer_names_both_corpora() -> None:
-    renamed = filer("/buckets/lake/fish/eel.md", "rename", new_parent_path="/buckets/lake/birds")
-    assert LAKE.corpora(renamed) == {"birds", "fish"}
+def test_the_marker_of_a_folder_names_its_corpus() -> None:
+    assert LAKE.names(s3(record("birds/owls/"), record("fish/"))) == {"birds/", "fish/"}
 
 
-def test_a_folder_deleted_in_the_filer_names_its_corpus() -> None:
-    assert LAKE.corpora(filer("/buckets/lake/fish", "delete")) == {"fish"}
-    assert LAKE.corpora(filer("/etc/iam/identity.json", "update")) == set()
+def entry(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, **more}
+
+
+def test_the_filer_names_objects() -> None:
+    created = filer("/buckets/lake/fish/eel.md", "create", new_entry=entry("eel.md"))
+    deleted = filer("/buckets/lake/fish/eel.md", "delete", old_entry=entry("eel.md"))
+    assert LAKE.names(created) == LAKE.names(deleted) == {"fish/eel.md"}
+    assert LAKE.names(filer("/etc/iam/identity.json", "update")) == set()
+
+
+def test_a_rename_in_the_filer_names_both_ends() -> None:
+    ends = {"old_entry": entry("eel.md"), "new_entry": entry("owl.md")}
+    moved = {**ends, "new_parent_path": "/buckets/lake/birds/sub"}
+    renamed = filer("/buckets/lake/fish/eel.md", "rename", **moved)
+    assert LAKE.names(renamed) == {"fish/eel.md", "birds/sub/owl.md"}
+
+
+def test_a_folder_that_goes_in_the_filer_names_its_corpus() -> None:
+    folder = entry("sub", is_directory=True)
+    deleted = filer("/buckets/lake/fish/sub", "delete", old_entry=folder)
+    assert LAKE.names(deleted) == {"fish/"}
+    moved = {"old_entry": folder, "new_entry": folder, "new_parent_path": "/buckets/lake/birds"}
+    assert LAKE.names(filer("/buckets/lake/fish/sub", "rename", **moved)) == {"birds/", "fish/"}
+
+
+def test_a_folder_that_appears_in_the_filer_is_no_news() -> None:
+    """Its objects have notices of their own."""
+    made = {"new_entry": entry("sub", is_directory=True), "new_parent_path": "/buckets/lake/fish"}
+    assert LAKE.names(filer("/buckets/lake/fish/sub", "create", **made)) == set()
 
 
 def test_a_folder_is_the_bucket_of_its_name() -> None:
-    assert Lake.of("file:///srv/my%20state/lake").corpora(s3(record("birds/owl.md"))) == {"birds"}
+    assert Lake.of("file:///srv/my%20state/lake").names(s3(record("birds/owl.md"))) == {
+        "birds/owl.md"
+    }
 
 
 @pytest.mark.parametrize(
@@ -109,4 +137,4 @@ def test_a_folder_is_the_bucket_of_its_name() -> None:
 )
 def test_anything_else_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="no bucket notification"):
-        LAKE.corpora(body)
+        LAKE.names(body)

@@ -46,14 +46,14 @@ def test_without_the_token_nothing_is_taken(
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert TOKEN not in answer.text
-    assert not queue.receive().corpora
+    assert not queue.receive().names
 
 
 def test_a_call_is_answered_when_its_notice_is_kept(
     client: TestClient, queue: WebhookQueue
 ) -> None:
     assert client.post("/any/path", content=BODY, headers=SHOWN).status_code == 200
-    assert queue.receive().corpora == {"birds"}
+    assert queue.receive().names == {"birds/owl.md"}
 
 
 def test_the_name_of_the_scheme_may_be_in_any_case(client: TestClient) -> None:
@@ -65,7 +65,7 @@ def test_a_body_that_is_too_large_is_not_read(client: TestClient, queue: Webhook
     assert client.post("/", content=b" " * (MOST_BYTES + 1), headers=SHOWN).status_code == 413
     full = BODY.ljust(MOST_BYTES)
     assert client.post("/", content=full, headers=SHOWN).status_code == 200
-    assert queue.receive().corpora == {"birds"}
+    assert queue.receive().names == {"birds/owl.md"}
 
 
 def test_a_body_of_no_declared_length_is_read_up_to_the_limit(client: TestClient) -> None:
