@@ -11,7 +11,7 @@ from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.erasure.tombstones import erasure_config, generation
 from platform_assets.evaluation.figures import draw, growth_series
-from platform_assets.evaluation.refresh import Quality, qualities, refresh
+from platform_assets.evaluation.refresh import Index, Quality, qualities, refresh
 from platform_assets.evaluation.table import EVALUATION
 from platform_assets.partitions import corpora, corpora_by_encoder, corpus_and_encoder
 from platform_assets.provenance import PREFIX, Ledger, Record, canonical, links, sha256_text
@@ -80,7 +80,7 @@ def retrieval_evaluation(
         corpus,
         encoder,
         warehouse,
-        vectors.open(index.details["collection"]),
+        Index(index, vectors, lake),
         lambda: checkpoint_store.load(checkpoint),
         progress_log(context, "searches evaluated"),
     )

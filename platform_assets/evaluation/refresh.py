@@ -8,15 +8,19 @@ import pyarrow as pa
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.evaluation.bm25 import Bm25Index
 from platform_assets.evaluation.metrics import collapse, ndcg, recall, recall_curve, reciprocal_rank
+from platform_assets.evaluation.part_hits import forget_part_hits, part_hits
 from platform_assets.evaluation.significance import Interval, confidence_interval
 from platform_assets.evaluation.table import EVALUATION
-from platform_assets.provenance import canonical, sha256_text
+from platform_assets.provenance import Record, canonical, sha256_text
 from platform_assets.queries import Query
 from platform_assets.queries.refresh import read_queries
+from platform_assets.raw_objects.table import document_id
 from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
 from platform_assets.tables import OwnRows, rows_of
-from resources.encoding import Encoder
-from resources.vector_store import Collection, Retriever
+from platform_assets.vector_indexes.parts import PARTS
+from resources.encoding import Encoder, Vectors
+from resources.object_store import ObjectStore
+from resources.vector_store import Retriever, VectorStore
 from resources.warehouse import Warehouse
 
 DEPTH = 100
@@ -32,7 +36,7 @@ RETRIEVERS = 1 + len(MEASURED)
 _DIFFED = ("query_id", "fingerprint")
 
 Ranking = Callable[[int], list[tuple[str, float]]]
-"""Position of a query -> (document key, score) of the chunks found, best first."""
+"""Position of a query -> (document id, score) of the chunks found, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,35 @@ class Quality:
         return {name: confidence_interval(scores.values()) for name, scores in named.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The index that is asked."""
+
+    record: Record
+    vectors: VectorStore
+    lake: ObjectStore
+    """Where the hits of its parts are kept."""
+
+    def searcher(self, texts: Sequence[str], encoded: Vectors) -> Callable[[Retriever], Ranking]:
+        """How each retriever ranks for the queries with these texts and vectors."""
+        if PARTS in self.record.details:
+            found = part_hits(self.record, self.vectors, self.lake, texts, encoded, DEPTH)
+            return lambda retriever: lambda position: found.ranking(retriever, position)
+        forget_part_hits(self.record, self.lake)
+        collection, vectors = self.vectors.open(self.record.details["collection"]), encoded.tolist()
+
+        def ranked(retriever: Retriever, position: int) -> list[tuple[str, float]]:
+            hits = collection.search(vectors[position], texts[position], retriever, DEPTH)
+            return [(str(hit.payload["doc_id"]), hit.score) for hit in hits]
+
+        return lambda retriever: lambda position: ranked(retriever, position)
+
+
 def refresh(
     corpus: str,
     encoder_name: str,
     warehouse: Warehouse,
-    collection: Collection,
+    index: Index,
     encoder: Callable[[], Encoder],
     progress: Progress = unwatched,
 ) -> OwnRows:
@@ -74,9 +102,9 @@ def refresh(
     queries = read_queries(warehouse, corpus, "test")
     rows: dict[object, dict[str, object]] = {}
     if queries:
-        for retriever, ranking in _rankings(corpus, warehouse, collection, encoder, queries):
+        for retriever, ranking in _rankings(corpus, warehouse, index, encoder, queries):
             for position, query in enumerate(queries):
-                row = _measure(query, retriever, position, ranking)
+                row = _measure(corpus, query, retriever, position, ranking)
                 rows[row["result_id"]] = row
                 progress(len(rows), len(queries) * RETRIEVERS)
     own = OwnRows(warehouse, EVALUATION, {"corpus": corpus, "encoder": encoder_name})
@@ -117,39 +145,34 @@ def qualities(
 def _rankings(
     corpus: str,
     warehouse: Warehouse,
-    collection: Collection,
+    index: Index,
     encoder: Callable[[], Encoder],
     queries: Sequence[Query],
 ) -> list[tuple[str, Ranking]]:
     texts = [query.text for query in queries]
-    vectors = encoder().encode(texts).tolist()
-
-    def of_index(retriever: Retriever) -> Ranking:
-        def ranking(position: int) -> list[tuple[str, float]]:
-            hits = collection.search(vectors[position], texts[position], retriever, DEPTH)
-            return [(str(hit.payload["key"]), hit.score) for hit in hits]
-
-        return ranking
-
+    of_index = index.searcher(texts, encoder().encode(texts))
     few = warehouse.scan(CHUNKS, {"corpus": corpus}, ["chunk_id"]).num_rows <= MOST_IN_MEMORY
     baseline = _in_memory(corpus, warehouse, texts) if few else of_index(Retriever.BM25)
     return [(BASELINE, baseline), *((str(each), of_index(each)) for each in MEASURED)]
 
 
 def _in_memory(corpus: str, warehouse: Warehouse, texts: Sequence[str]) -> Ranking:
-    columns = ["chunk_id", "key", "text", "heading_path"]
+    columns = ["chunk_id", "doc_id", "text", "heading_path"]
     chunks = warehouse.scan(CHUNKS, {"corpus": corpus}, columns).to_pylist()
-    keys = {row["chunk_id"]: row["key"] for row in chunks}
+    documents = {row["chunk_id"]: row["doc_id"] for row in chunks}
     searched = ["\n".join([*row["heading_path"], row["text"]]) for row in chunks]
-    found = Bm25Index(list(keys), searched).search(texts, DEPTH)
+    found = Bm25Index(list(documents), searched).search(texts, DEPTH)
 
     def ranking(position: int) -> list[tuple[str, float]]:
-        return [(keys[chunk_id], score) for chunk_id, score in found[position]]
+        return [(documents[chunk_id], score) for chunk_id, score in found[position]]
 
     return ranking
 
 
-def _measure(query: Query, retriever: str, position: int, ranking: Ranking) -> dict[str, object]:
+def _measure(
+    corpus: str, query: Query, retriever: str, position: int, ranking: Ranking
+) -> dict[str, object]:
+    judged = {document_id(corpus, key): grade for key, grade in query.judgements.items()}
     row: dict[str, object] = {
         "result_id": f"{query.query_id}:{retriever}",
         "query_id": query.query_id,
@@ -160,10 +183,10 @@ def _measure(query: Query, retriever: str, position: int, ranking: Ranking) -> d
     try:
         ranked = collapse(ranking(position))
         row |= {
-            "ndcg_10": ndcg(ranked, query.judgements),
-            "mrr_10": reciprocal_rank(ranked, query.judgements),
-            "recall_10": recall(ranked, query.judgements, 10),
-            "recall_curve": recall_curve(ranked, query.judgements, DEPTH).tolist(),
+            "ndcg_10": ndcg(ranked, judged),
+            "mrr_10": reciprocal_rank(ranked, judged),
+            "recall_10": recall(ranked, judged, 10),
+            "recall_curve": recall_curve(ranked, judged, DEPTH).tolist(),
         }
     except Exception as error:  # noqa: BLE001 - a failed query is counted; the gate refuses it
         row["error"] = f"{type(error).__name__}: {error}"

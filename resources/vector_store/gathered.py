@@ -88,7 +88,7 @@ class GatheredCollection:
         }
         lists = [self._ranked(asked[each]) for each in (asked if hybrid else (retriever,))]
         ranked = [{x: score for x, (score, _) in found.items()} for found in lists]
-        scores = _best(fused(ranked), limit) if hybrid else ranked[0]
+        scores = best(fused(ranked), limit) if hybrid else ranked[0]
         homes = {x: part for found in lists for x, (_, part) in found.items()}
         stored = [
             hit
@@ -113,8 +113,8 @@ class GatheredCollection:
                 found = part.scores(vector, text, retriever, depth, where, exact=exact)
                 scores.update(found)
                 homes.update(dict.fromkeys(found, part))
-            best = _best(scores, depth).items()
-            self._kept[asked] = {x: (score, homes[x]) for x, score in best}
+            ranked = best(scores, depth).items()
+            self._kept[asked] = {x: (score, homes[x]) for x, score in ranked}
         return self._kept[asked]
 
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
@@ -165,7 +165,8 @@ def fused(lists: Iterable[Mapping[str, float]]) -> dict[str, float]:
     return totals
 
 
-def _best(scores: Mapping[str, float], limit: int) -> dict[str, float]:
+def best(scores: Mapping[str, float], limit: int) -> dict[str, float]:
+    """The highest scores, the best first; equal ones by id."""
     return dict(sorted(scores.items(), key=lambda found: (-found[1], found[0]))[:limit])
 
 

@@ -18,12 +18,16 @@ from platform_assets.commands.materialize import Request, materialize
 from platform_assets.commands.restore import as_of
 from platform_assets.commands.rollback import rollback
 from platform_assets.commands.trace import trace
+from platform_assets.evaluation.part_hits import part_hits
+from platform_assets.evaluation.refresh import DEPTH
 from platform_assets.provenance import Ledger, Record
+from platform_assets.queries.refresh import read_queries
 from platform_assets.vector_indexes import measuring, parts, refresh
 from platform_assets.vector_indexes.parts import WHOLE, is_large, parts_of
 from platform_assets.vector_indexes.publish import drop_unserved
 from resources.vector_store import Retriever, Served
 from resources.vector_store.qdrant_server import ServerStore
+from resources.vector_store.records import CANDIDATES
 from tests.every_byte import holders
 from tests.faulty_vectors import FaultyVectors, Forgetful
 from tests.spies import Platform, VectorsSpy
@@ -138,6 +142,43 @@ def test_one_changed_document_builds_one_part(herbarium: Herbarium) -> None:
     herbarium.write("fennel", "paler than ever")
     herbarium.materialize()
     assert before[bucket] not in herbarium.vectors.collections(), "no kept index consists of it"
+
+
+def test_an_evaluation_finds_what_a_search_of_the_whole_index_finds(herbarium: Herbarium) -> None:
+    state, index = herbarium.platform.state, herbarium.index()
+    queries = [query.text for query in read_queries(state.warehouse, CORPUS, "test")]
+    encoded = state.checkpoints.load(state.ledger.require("checkpoints", "minilm")).encode(queries)
+    whole = herbarium.vectors.open(index.details["collection"])
+    for depth in (3, DEPTH):  # fewer than a part has, and more than all have
+        hits = part_hits(index, herbarium.vectors, state.lake, queries, encoded, depth)
+        for retriever in Retriever:
+            for position, text in enumerate(queries):
+                found = whole.search(encoded[position].tolist(), text, retriever, depth)
+                if retriever is Retriever.HYBRID and depth < CANDIDATES:
+                    continue  # fuses longer lists
+                wanted = [(hit.payload["doc_id"], pytest.approx(hit.score)) for hit in found]
+                assert sorted(hits.ranking(retriever, position)) == sorted(wanted)
+    assert queries
+
+
+def test_an_evaluation_opens_the_changed_part_alone(
+    herbarium: Herbarium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    herbarium.materialize()
+    herbarium.write("sage", "bluer than before")
+    herbarium.materialize("+key:vector_index")
+    before = set(herbarium.parts().values())
+    herbarium.write("sage", "bluer than ever")
+    herbarium.materialize("+key:vector_index")
+    [changed] = set(herbarium.parts().values()) - before
+    opened: list[str] = []
+    store = type(herbarium.vectors)
+    real = store.open
+    monkeypatch.setattr(store, "open", lambda self, name: opened.append(name) or real(self, name))
+    herbarium.materialize("key:queries or key:retrieval_evaluation")
+    assert set(opened) == {changed}
+    folder = f"_lakeloom/part_hits/{CORPUS}|minilm/"
+    assert len(list(herbarium.platform.state.lake.objects(folder))) == len(herbarium.parts())
 
 
 def test_a_bucket_that_has_not_changed_is_neither_read_nor_measured_again(

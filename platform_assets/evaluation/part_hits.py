@@ -1,0 +1,167 @@
+"""What each part of a large index finds for the test queries, kept until the part changes.
+
+Parts never change, and most of an index is that of the last time: a change has its own part opened
+and searched alone. A file for each part lies in the lake and holds ids and scores, no text and no
+keys; a lost or damaged one costs a search.
+Not here: how parts are made (vector_indexes), what is measured of a ranking (refresh.py).
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from platform_assets.provenance import PREFIX, Record, canonical, sha256_text
+from platform_assets.vector_indexes.parts import parts_of
+from resources.encoding import Vectors
+from resources.object_store import ObjectStore
+from resources.vector_store import Retriever, VectorStore
+from resources.vector_store.gathered import best, fused
+
+LISTED = (Retriever.DENSE, Retriever.BM25)
+HITS = pa.schema(
+    {
+        "retriever": pa.string(),
+        "query": pa.int32(),
+        "point": pa.string(),
+        "document": pa.string(),
+        "score": pa.float64(),
+    }
+)
+Scores = dict[str, float]
+
+
+@dataclass(slots=True)
+class PartHits:
+    """The hits of all parts, merged."""
+
+    _hits: Mapping[tuple[Retriever, int], Scores]
+    """Of each query: point id -> score, the best first."""
+    _documents: Mapping[str, str]
+    """Point id -> document id."""
+    _errors: Mapping[tuple[Retriever, int], Exception]
+    _depth: int
+
+    def ranking(self, retriever: Retriever, position: int) -> list[tuple[str, float]]:
+        """(document id, score) of the chunks found for a query, as a search of all parts gives.
+
+        Raises:
+            Exception: whatever a search of a part raised.
+        """
+        asked = LISTED if retriever is Retriever.HYBRID else (retriever,)
+        for each in asked:
+            if error := self._errors.get((each, position)):
+                raise error
+        lists = [self._hits.get((each, position), {}) for each in asked]
+        scores = best(fused(lists), self._depth) if len(lists) > 1 else lists[0]
+        return [(self._documents[point], score) for point, score in scores.items()]
+
+
+def part_hits(
+    index: Record,
+    vectors: VectorStore,
+    lake: ObjectStore,
+    texts: Sequence[str],
+    encoded: Vectors,
+    depth: int,
+) -> PartHits:
+    """Search the parts that have no file yet, and merge what all of them found.
+
+    Args:
+        index: Record of an index of parts.
+        vectors: Where they are.
+        lake: Where the files are; those of other parts or queries go.
+        texts: Of the queries.
+        encoded: Their vectors, shape (queries, dimensions).
+        depth: Hits of each query and retriever.
+    """
+    folder = f"{PREFIX}/part_hits/{index.partition}/"
+    asked = sha256_text(canonical([list(texts), encoded.tobytes().hex(), depth]))
+    files = {
+        f"{folder}{sha256_text(f'{name}|{asked}')}.parquet": name
+        for name in parts_of(index.details).values()
+    }
+    there = {item.key for item in lake.objects(folder)}
+    for key in there - files.keys():
+        lake.delete(key)
+    search = _Search(vectors, texts, encoded, depth)
+    tables = []
+    for key, name in files.items():
+        found = _read(lake, key) if key in there else None
+        if found is None:
+            failed = len(search.errors)
+            found = search.part(name)
+            if len(search.errors) == failed:
+                lake.put(key, _written(found))
+        tables.append(found)
+    return _merged(pa.concat_tables(tables), depth, search.errors)
+
+
+def forget_part_hits(index: Record, lake: ObjectStore) -> None:
+    """Remove the files of an index that has parts no more."""
+    for item in list(lake.objects(f"{PREFIX}/part_hits/{index.partition}/")):
+        lake.delete(item.key)
+
+
+@dataclass(slots=True)
+class _Search:
+    vectors: VectorStore
+    texts: Sequence[str]
+    encoded: Vectors
+    depth: int
+    errors: dict[tuple[Retriever, int], Exception] = field(default_factory=dict)
+
+    def part(self, name: str) -> pa.Table:
+        """What one part finds, `HITS`."""
+        collection = self.vectors.open(name)
+        rows: list[tuple[str, int, str, str, float]] = []
+        for retriever in LISTED:
+            for position, text in enumerate(self.texts):
+                vector = self.encoded[position].tolist()
+                try:
+                    hits = collection.search(vector, text, retriever, self.depth)
+                except Exception as error:  # noqa: BLE001 - the query's failure, told with it
+                    self.errors[retriever, position] = error
+                    continue
+                rows += (
+                    (retriever, position, hit.point_id, str(hit.payload["doc_id"]), hit.score)
+                    for hit in hits
+                )
+        columns = zip(*rows, strict=True) if rows else [()] * len(HITS)
+        arrays = [pa.array(c, each.type) for c, each in zip(columns, HITS, strict=True)]
+        return pa.table(arrays, HITS)
+
+
+def _merged(
+    hits: pa.Table, depth: int, errors: Mapping[tuple[Retriever, int], Exception]
+) -> PartHits:
+    lists = [("retriever", "ascending"), ("query", "ascending")]
+    hits = hits.sort_by([*lists, ("score", "descending"), ("point", "ascending")])
+    dense = pc.equal(hits.column("retriever"), Retriever.DENSE).cast(pa.int32()).to_numpy()
+    queries = hits.column("query").to_numpy()
+    list_of = dense * (1 + queries.max(initial=0)) + queries  # ascending: "bm25" < "dense"
+    ranks = np.arange(len(hits)) - np.searchsorted(list_of, list_of)
+    kept = hits.filter(pa.array(ranks < depth))
+    found: dict[tuple[Retriever, int], Scores] = {}
+    columns = (kept.column(name).to_pylist() for name in ("retriever", "query", "point", "score"))
+    for retriever, query, point, score in zip(*columns, strict=True):
+        found.setdefault((Retriever(retriever), query), {})[point] = score
+    points, documents = (kept.column(name).to_pylist() for name in ("point", "document"))
+    return PartHits(found, dict(zip(points, documents, strict=True)), errors, depth)
+
+
+def _read(lake: ObjectStore, key: str) -> pa.Table | None:
+    try:
+        return pq.read_table(pa.BufferReader(lake.get(key))).cast(HITS)
+    except (FileNotFoundError, pa.ArrowException, OSError):  # lost or damaged
+        return None
+
+
+def _written(hits: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(hits, file, compression="zstd")
+    return file.getvalue()
