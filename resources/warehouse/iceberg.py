@@ -17,6 +17,7 @@ from resources.process_lock import alone
 from resources.warehouse import MAIN, Compacted, Footprint, Known, Removed, Scope, TableSpec
 from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, patiently
 from resources.warehouse.iceberg_commit import commit, until_nobody_interferes
+from resources.warehouse.iceberg_files import Plans, of_buckets, read, states, stream
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -49,6 +50,7 @@ class IcebergWarehouse:
     def __init__(self, catalog: "Catalog", locks: Path | None = None) -> None:
         self._catalog = catalog
         self._locks = locks
+        self._plans = Plans()
 
     def __reduce__(self) -> tuple[Callable[..., "IcebergWarehouse"], tuple[object, ...]]:
         """Pickled as what opens its catalog, the database's password included."""
@@ -69,8 +71,6 @@ class IcebergWarehouse:
         buckets: Collection[int] | None = None,
     ) -> pa.Table:
         """Rows of one scope, optionally of some groups or buckets, optionally as of a snapshot."""
-        from resources.warehouse.iceberg_files import files_of, read
-
         schema = _selected(table.schema, columns)
         within, names = {}, list(schema.names)
         if groups is not None:
@@ -78,15 +78,13 @@ class IcebergWarehouse:
             names = list(dict.fromkeys([*names, table.group]))
             buckets = set(self.buckets(pa.array(groups, pa.string())).to_pylist())
         planned = self._scan(table, scope, names, snapshot)
-        tasks = files_of(planned, buckets)
+        tasks = of_buckets(self._plans.files(planned), buckets)
         found = read(planned, tasks, table.schema, names, scope, within)
         return found.select(schema.names).cast(schema)
 
     def states(self, table: TableSpec, scope: Scope, snapshot: str | None = None) -> dict[int, str]:
         """Bucket -> digest of the names of its data files."""
-        from resources.warehouse.iceberg_files import states
-
-        return states(self._scan(table, scope, [table.group], snapshot))
+        return states(self._plans.files(self._scan(table, scope, [table.group], snapshot)))
 
     def batches(
         self,
@@ -97,10 +95,9 @@ class IcebergWarehouse:
         buckets: Collection[int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
-        from resources.warehouse.iceberg_files import stream
-
         schema = _selected(table.schema, columns)
-        for batch in stream(self._scan(table, scope, schema.names, snapshot), buckets):
+        planned = self._scan(table, scope, schema.names, snapshot)
+        for batch in stream(planned, of_buckets(self._plans.files(planned), buckets)):
             yield pa.RecordBatch.from_arrays(
                 [batch.column(field.name).cast(field.type) for field in schema], schema=schema
             )

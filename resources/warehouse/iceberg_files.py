@@ -8,26 +8,52 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import and_
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+KEPT = 16
+"""Plans that are remembered; one has some kilobytes a file."""
 
 if TYPE_CHECKING:
     from pyiceberg.table import DataScan, FileScanTask
     from pyiceberg.table.metadata import TableMetadata
 
 
-def files_of(planned: "DataScan", buckets: Collection[int] | None) -> "list[FileScanTask]":
-    """The files of a planned scan, of some buckets or of all; the bucket is the last partition."""
-    tasks = planned.plan_files()
+class Plans:
+    """Which files a scope has as of a snapshot, which never changes: one look will do."""
+
+    def __init__(self) -> None:
+        self._kept: dict[object, Sequence[FileScanTask]] = {}
+        self._lock = Lock()
+
+    def files(self, planned: "DataScan") -> "Sequence[FileScanTask]":
+        """The files of a scan; none of a table without a snapshot."""
+        at = planned.snapshot()
+        if at is None:
+            return ()
+        key = (planned.table_metadata.table_uuid, at.snapshot_id, str(planned.row_filter))
+        with self._lock:
+            if key not in self._kept:
+                if len(self._kept) >= KEPT:
+                    self._kept.pop(next(iter(self._kept)))
+                self._kept[key] = tuple(planned.plan_files())
+            return self._kept[key]
+
+
+def of_buckets(
+    tasks: "Sequence[FileScanTask]", buckets: Collection[int] | None
+) -> "list[FileScanTask]":
+    """Those of some files that lie in some buckets, or all; the bucket is the last partition."""
     return [task for task in tasks if buckets is None or _bucket(task) in buckets]
 
 
-def states(planned: "DataScan") -> dict[int, str]:
+def states(tasks: "Sequence[FileScanTask]") -> dict[int, str]:
     """Bucket -> digest of the names of its files, those of deleted rows included."""
     names: dict[int, list[str]] = {}
-    for task in planned.plan_files():
+    for task in tasks:
         files = (task.file, *task.delete_files)
         names.setdefault(_bucket(task), []).extend(file.file_path for file in files)
     return {
@@ -79,12 +105,12 @@ def read(
     return files.to_table(list(columns), filter=reduce(and_, conditions + choices, pc.scalar(True)))
 
 
-def stream(planned: "DataScan", buckets: Collection[int] | None) -> Iterator[pa.RecordBatch]:
-    """Rows of some buckets of a planned scan, or of all, file by file."""
+def stream(planned: "DataScan", tasks: "Sequence[FileScanTask]") -> Iterator[pa.RecordBatch]:
+    """Rows of some files of a planned scan, file by file."""
     from pyiceberg.io.pyarrow import ArrowScan
 
     read = ArrowScan(planned.table_metadata, planned.io, planned.projection(), planned.row_filter)
-    for task in files_of(planned, buckets):  # all at once would be read ahead into memory
+    for task in tasks:  # all at once would be read ahead into memory
         yield from read.to_record_batches([task])
 
 

@@ -44,9 +44,23 @@ class GeneratedLake:
             yield from self.real.objects(prefix)
             return
         for number in range(self.size):
-            etag = f"{number:x}-{int(number == self.changed)}"
-            key = f"{prefix}{number // 1000:04d}/{number:07d}.md"
-            yield ObjectInfo(key, 500, etag, _START + timedelta(seconds=number))
+            yield self._info(number)
+
+    def head(self, key: str) -> ObjectInfo:
+        """What the listing says of a document."""
+        if not key.startswith(f"{self.corpus}/"):
+            found: ObjectInfo = self.real.head(key)
+            return found
+        return self._info(int(Path(key).stem))
+
+    def key(self, number: int) -> str:
+        """Key of a document within the corpus."""
+        return f"{number // 1000:04d}/{number:07d}.md"
+
+    def _info(self, number: int) -> ObjectInfo:
+        etag = f"{number:x}-{int(number == self.changed)}"
+        modified = _START + timedelta(seconds=number)
+        return ObjectInfo(f"{self.corpus}/{self.key(number)}", 500, etag, modified)
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """The bytes of a document, the same each time."""
