@@ -170,13 +170,17 @@ def _killed(platform: Platform, stop: str) -> int:
 
 
 def _left(home: Path) -> list[psutil.Process]:
-    """Processes of a home that do not end; they notice within seconds that their driver is gone."""
+    """Processes of a home that do not end.
+
+    They notice within seconds that their driver is gone. Ray's agents then try for a minute to tell
+    Ray's server, which is gone too.
+    """
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("LAKELOOM_HOME") == str(home) and process.pid != os.getpid():
                 found.append(process)
-    left: list[psutil.Process] = psutil.wait_procs(found, timeout=60)[1]
+    left: list[psutil.Process] = psutil.wait_procs(found, timeout=120)[1]
     return left
 
 
