@@ -1,11 +1,13 @@
 """One process at a time.
 
-Here: a lock on a file, which waits and which a killed process lets go. Not here: what it guards.
+Here: locks on a file or a folder, which wait and which a killed process lets go.
+Not here: what they guard.
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 
@@ -16,3 +18,31 @@ def alone(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def alone_in(folder: Path) -> AbstractContextManager[None]:
+    """While nobody else, process or thread, is alone in a folder or reads it; waits for that.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    return _holding(folder, fcntl.LOCK_EX)
+
+
+def among_readers_of(folder: Path) -> AbstractContextManager[None]:
+    """While nobody is alone in a folder; waits for that.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    return _holding(folder, fcntl.LOCK_SH)
+
+
+@contextmanager
+def _holding(folder: Path, kind: int) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)

@@ -71,10 +71,19 @@ class PublishedRetriever:
         return index.collection.search(vector, query, index.served.retriever, top, where)
 
     def _current(self) -> _Index:
-        served, index = self.served, self._index
-        if index is None or index.served != served:
-            bm25 = served.retriever is Retriever.BM25
-            encoder = None if bm25 else self._load_encoder(served)
-            index = _Index(served, self._store.open(served.collection), encoder)
-            self._index = index
-        return index
+        """What is published, open; if it is dropped while it is opened, what is published then."""
+        served = self.served
+        try:
+            self._index = self._opened(served)
+        except LookupError:
+            if self.served == served:
+                raise
+            self._index = self._opened(self.served)
+        return self._index
+
+    def _opened(self, served: Served) -> _Index:
+        if self._index and self._index.served == served:
+            return self._index
+        collection = self._store.open(served.collection)
+        bm25 = served.retriever is Retriever.BM25
+        return _Index(served, collection, None if bm25 else self._load_encoder(served))

@@ -11,17 +11,21 @@ lake and the tables. So the driver's work is the commits, and a machine of the c
 Lakeloom, its variables for the lake, and a catalog that it can reach.
 """
 
+import hashlib
 import logging
 import os
 import pickle
+import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
+from resources.digests import sha256_file
 from resources.engines import Batch, Result, Task
 from resources.settings import require
 from resources.training.engine_url import EngineOptions
@@ -60,6 +64,7 @@ class RayEngine(EngineOptions):
         Raises:
             UsageError: Ray is not installed.
             ConnectionError: no cluster answers at the address.
+            RuntimeError: a machine of the cluster has other code than this one.
             Exception: what the task raised.
         """
         described = [pickle.dumps(batch) for batch in batches]
@@ -111,7 +116,7 @@ class RayEngine(EngineOptions):
         )
         return rows.map_batches(
             _Worker,
-            fn_constructor_args=(cloudpickle.dumps(task), ceil(self.cpus)),
+            fn_constructor_args=(cloudpickle.dumps(task), ceil(self.cpus), code_digest()),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(described))),
             num_cpus=self.cpus,
@@ -124,20 +129,20 @@ class RayEngine(EngineOptions):
 class _Worker:
     """An actor: a task, loaded once, and batches of it."""
 
-    def __init__(self, task: bytes, cores: int) -> None:
-        self._task, self._cores = task, cores
+    def __init__(self, task: bytes, cores: int, code: str) -> None:
+        self._task, self._cores, self._code = task, cores, code
 
     def __call__(self, rows: Mapping[str, Sequence[bytes]]) -> dict[str, Any]:
         """The results of the batches, in the form that Ray Data hands on."""
-        answers = [self._answer(_loads(batch)) for batch in rows["batch"]]
+        answers = [self._answer(batch) for batch in rows["batch"]]
         return {"results": np.array(answers, dtype=object)}
 
-    def _answer(self, batch: Any) -> bytes:
+    def _answer(self, batch: bytes) -> bytes:
         """A fault and results, one of them: Ray would wrap what is raised in errors of its own."""
         from ray import cloudpickle
 
         try:
-            answer: bytes = cloudpickle.dumps((None, list(self._work(batch))))
+            answer: bytes = cloudpickle.dumps((None, list(self._work(_loads(batch)))))
         except Exception as error:  # noqa: BLE001 - it is raised where the results are asked for
             try:
                 answer = cloudpickle.dumps((error, ()))
@@ -148,7 +153,23 @@ class _Worker:
 
     @cached_property
     def _work(self) -> Any:
+        if code_digest() != self._code:
+            raise RuntimeError(
+                f"{platform.node()} of the Ray cluster has other code of Lakeloom than the run: "
+                "install the same version on both"
+            )
         return _loads(self._task).open(self._cores)
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the code that tasks may run, which tells versions apart by their commits too."""
+    root = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for package in ("platform_assets", "resources"):
+        for file in sorted((root / package).rglob("*.py")):
+            digest.update(f"{file.relative_to(root)} {sha256_file(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _loads(data: bytes) -> Any:

@@ -21,9 +21,11 @@ ENDPOINTS = {
     "gs": "GOOGLE_BASE_URL",
     "az": "AZURE_STORAGE_ENDPOINT",
 }
-CODE = re.compile("<Code>(.*?)</Code>")
+CODE = re.compile(r"<Code>(.*?)</Code>|\(code: (\w+)\)$")
+"""A call that removes objects succeeds and says of each what became of it: Azure by HTTP status."""
 REFUSALS = re.compile(
     "ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|InvalidToken|Authentication"
+    "|^40[13]$"
 )
 EXPIRED = re.compile("Generic S3 error: Error performing HEAD .* 400 Bad Request")
 """All that S3 says to a HEAD with an expired token."""
@@ -42,7 +44,7 @@ def explained(url: str, error: Exception) -> Exception:
 
     text = str(error).split(NOISE)[0]
     found = CODE.search(text)
-    code = found.group(1) if found else ""
+    code = found[1] or found[2] if found else ""
     if NO_BUCKET.search(code):
         return absent(url)
     if TOO_LONG.search(text):

@@ -3,18 +3,17 @@
 Here: what obstore's client of a folder lacks. Not here: the rest (obstore.py).
 """
 
-import fcntl
 import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from resources.object_store import ObjectInfo
 from resources.object_store.obstore import ObstoreObjectStore, unaddressable
+from resources.process_lock import alone_in
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFINISHED = re.compile(r"#\d+$")
@@ -50,7 +49,7 @@ class FolderObjectStore(ObstoreObjectStore):
 
     def swap(self, key: str, data: bytes, etag: str) -> bool:
         """Overwrite an object only if its etag is still `etag`; False if it is not."""
-        with self._alone():
+        with alone_in(self._root):
             try:
                 unchanged = self.head(key).etag == etag
             except FileNotFoundError:
@@ -58,16 +57,6 @@ class FolderObjectStore(ObstoreObjectStore):
             if unchanged:
                 self.put(key, data)
             return unchanged
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """While no other process or thread swaps: the folder itself is what they lock."""
-        folder = os.open(self._root, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
 
 
 def _files(folder: Path) -> Iterator[str]:

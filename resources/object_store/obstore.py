@@ -71,20 +71,14 @@ class ObstoreObjectStore:
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """The bytes of an object, or of one version of it; FileNotFoundError if there is none."""
-        path = self._path(key)
-        options: GetOptions = {"version": version} if version else {}
-        return served(self._url, lambda: bytes(self._client.get(path, options=options).bytes()))
+        return b"".join(self._stream(key, version))
 
     def download(self, key: str, path: Path) -> None:
         """Stream an object to a file, which appears whole or not at all."""
         with TemporaryDirectory(dir=path.parent) as folder:
             scratch = Path(folder) / "object"
-
-            def fetch() -> None:
-                with scratch.open("wb") as file:
-                    file.writelines(self._stream(key))
-
-            served(self._url, fetch)
+            with scratch.open("wb") as file:
+                file.writelines(self._stream(key))
             scratch.replace(path)
 
     def put(self, key: str, data: bytes | Path) -> None:
@@ -137,14 +131,10 @@ class ObstoreObjectStore:
 
     def sha256(self, key: str) -> str:
         """sha256 of the object's bytes, streamed."""
-
-        def digest() -> str:
-            found = hashlib.sha256()
-            for part in self._stream(key):
-                found.update(part)
-            return found.hexdigest()
-
-        return served(self._url, digest)
+        digest = hashlib.sha256()
+        for part in self._stream(key):
+            digest.update(part)
+        return digest.hexdigest()
 
     def _info(self, meta: "ObjectMeta") -> ObjectInfo:
         etag, version = str(meta["e_tag"] or ""), str(meta["version"] or "")
@@ -168,9 +158,28 @@ class ObstoreObjectStore:
                     if str(meta["path"]).startswith(prefix):
                         yield self._info(meta)
 
-    def _stream(self, key: str) -> Iterator[memoryview]:
-        for part in self._client.get(self._path(key)).stream(min_chunk_size=CHUNK_BYTES):
-            yield memoryview(part)
+    def _stream(self, key: str, version: str | None = None) -> Iterator[memoryview]:
+        """The bytes of an object; where an answer breaks off, the rest is asked for.
+
+        Patience is for one part, however long the whole takes: the client gives an answer half a
+        minute, and an object that has a slow way takes longer.
+        """
+        from obstore.exceptions import PreconditionError
+
+        path, done = self._path(key), 0
+        options: GetOptions = {"version": version} if version else {}
+        for attempt in attempts():
+            with attempt, clear_errors(self._url):
+                try:
+                    found = self._client.get(path, options=options)
+                except PreconditionError:
+                    raise FileNotFoundError(f"{key} changed while it was read") from None
+                for part in found.stream(min_chunk_size=CHUNK_BYTES):
+                    yield memoryview(part)
+                    done += len(part)
+                    options = {**options, "range": {"offset": done}}
+                    options["if_match"] = found.meta["e_tag"]
+                    be_patient_anew(attempt)
 
 
 def unaddressable(key: str) -> str | None:

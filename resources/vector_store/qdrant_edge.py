@@ -11,14 +11,25 @@ Not here: building one (qdrant_edge_build), the engine's requests (qdrant_edge_s
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from resources.process_lock import alone_in, among_readers_of
 from resources.vector_store import AlreadyBuiltError, Collection, Served
 from resources.vector_store import records as r
 from resources.vector_store.alias_files import AliasFiles, fsync, replace_file
 from resources.vector_store.gathered import GatheredCollection
 from resources.vector_store.qdrant_edge_build import EdgeBuilder, Workspace, shard_for
 from resources.vector_store.qdrant_edge_shard import EdgeCollection, dimensions_of, load_shard
+
+
+class _Identity(NamedTuple):
+    """What tells a finished plain collection from an earlier one of its name."""
+
+    name: str
+    inode: int
+    dimensions: int
 
 
 class EdgeStore:
@@ -33,7 +44,7 @@ class EdgeStore:
         self._gathered = root / "gathered"
         self._building = root / "building"
         self._aliases = AliasFiles(root / "aliases")
-        self._opened: dict[tuple[str, int], EdgeCollection] = {}
+        self._opened: dict[_Identity, EdgeCollection] = {}
 
     def collections(self) -> list[str]:
         """Names of the finished collections, plain and gathered, sorted."""
@@ -119,7 +130,9 @@ class EdgeStore:
         workspace = Workspace(self._building / name)
         workspace.clear()
         if path.exists():
-            path.rename(workspace.folder / "dropped")
+            # Where the engine finds no folder when it opens one, it makes half of it anew.
+            with alone_in(path):
+                path.rename(workspace.folder / "dropped")
         workspace.remove()
 
     def unfinished(self) -> list[str]:
@@ -154,17 +167,22 @@ class EdgeStore:
     def _gathering(self, name: str) -> Path:
         return self._gathered / f"{name}.json"
 
-    def _identity(self, name: str) -> tuple[str, int]:
-        """What tells a finished plain collection from an earlier one of its name.
+    def _identity(self, name: str) -> _Identity:
+        """A finished plain collection as it is now.
 
         Raises:
             LookupError: there is no such collection.
         """
         path = self._collections / r.check_name(name)
-        if dimensions_of(path) is None:
-            raise LookupError(f"there is no finished collection {name}")
-        return name, path.stat().st_ino
+        with suppress(FileNotFoundError):  # it may be dropped meanwhile
+            inode, dimensions = path.stat().st_ino, dimensions_of(path)
+            if dimensions is not None:
+                return _Identity(name, inode, dimensions)
+        raise LookupError(f"there is no finished collection {name}")
 
-    def _loaded(self, identity: tuple[str, int]) -> EdgeCollection:
-        path = self._collections / identity[0]
-        return EdgeCollection(load_shard(path), dimensions_of(path) or 0)
+    def _loaded(self, wanted: _Identity) -> EdgeCollection:
+        path = self._collections / wanted.name
+        with suppress(FileNotFoundError), among_readers_of(path):
+            if self._identity(wanted.name) == wanted:
+                return EdgeCollection(load_shard(path), wanted.dimensions)
+        raise LookupError(f"collection {wanted.name} was dropped while it was opened")

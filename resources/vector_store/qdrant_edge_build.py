@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from resources.process_lock import among_readers_of
 from resources.vector_store import Point
 from resources.vector_store import records as r
 from resources.vector_store.alias_files import fsync, replace_file
@@ -194,9 +195,16 @@ def _begin(workspace: Workspace, dimensions: int, source: Path | None) -> "EdgeS
     """A new shard, with the points of `source` if it fits."""
     workspace.clear()
     fresh = workspace.folder / "new"
-    if source is None or dimensions_of(source) != dimensions:
+    if source is None or not _copied(source, fresh, dimensions):
         create_shard(fresh, dimensions)
-    else:
-        copy_tree(source, fresh)
     fresh.rename(workspace.shard)
     return load_shard(workspace.shard)
+
+
+def _copied(source: Path, target: Path, dimensions: int) -> bool:
+    """Whether there was a collection of these dimensions to copy."""
+    with suppress(FileNotFoundError), among_readers_of(source):
+        if dimensions_of(source) == dimensions:
+            copy_tree(source, target)
+            return True
+    return False

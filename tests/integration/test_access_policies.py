@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from platform_assets.commands.status import status
 from platform_assets.commands.upgrade import make_missing
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from resources import registry
+from resources.object_store.s3 import S3ObjectStore
 from resources.settings import Settings
 from sensors.bucket_uploads import bucket_uploads
 from sensors.pretrained_encoders import pretrained_encoders
@@ -162,6 +164,19 @@ def test_a_role_may_do_this_and_nothing_else(roles: Roles, role: str) -> None:
     assert done == ALLOWED[role]
 
 
+@pytest.mark.parametrize("act", ["delete", "purge", "put"])
+def test_a_refusal_is_told_at_once(roles: Roles, act: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience, a minute by default, is for a store that does not answer."""
+    for name, value in roles.env("reader").items():
+        monkeypatch.setenv(name, value)
+    store = S3ObjectStore(f"s3://{BUCKET}")
+    arguments = (b"x",) if act == "put" else ()
+    begun = time.monotonic()
+    with pytest.raises(PermissionError, match=r"refuses access \(AccessDenied\): set AWS_ACCESS"):
+        getattr(store, act)(OBJECT, *arguments)
+    assert time.monotonic() - begun < 5  # seconds
+
+
 @dataclass
 class Databases:
     """A server's databases by what they hold, whose roles databases.sh has made."""
@@ -243,7 +258,6 @@ def lake(
         platform = Platform(home, patch)
         patch.setenv("DAGSTER_HOME", str(home / "instance"))
         patch.setenv("LAKELOOM_LAKE", f"s3://{BUCKET}")
-        patch.setenv("LAKELOOM_LAKE_PATIENCE_SECONDS", "2")
         owner = acting("runner", databases.urls["catalog"], databases.urls["dagster"], roles, patch)
         assert make_missing(owner, platform.lines.append)["ok"]
         for _ in range(2):

@@ -132,6 +132,17 @@ def test_what_a_task_raises_is_raised_here(tmp_path: Path, cluster: RayEngine) -
         list(cluster.map(Count(tmp_path, fails_at=7), range(12)))
 
 
+def test_workers_with_other_code_are_refused(
+    tmp_path: Path, cluster: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers find their own code's digest; the run is told another."""
+    monkeypatch.setattr("resources.engines.ray.code_digest", lambda: "another commit's")
+    task = Count(tmp_path)
+    with pytest.raises(RuntimeError, match=r"has other code of Lakeloom than the run: install"):
+        list(cluster.map(task, range(12)))
+    assert task.opened() == []
+
+
 @pytest.mark.parametrize("stop", DRIVER_STOPS)
 def test_a_killed_driver_leaves_whole_waves_and_no_process(
     stop: str, tmp_path: Path, local: Platform, patch: pytest.MonkeyPatch
@@ -170,13 +181,17 @@ def _killed(platform: Platform, stop: str) -> int:
 
 
 def _left(home: Path) -> list[psutil.Process]:
-    """Processes of a home that do not end; they notice within seconds that their driver is gone."""
+    """Processes of a home that do not end.
+
+    They notice within seconds that their driver is gone. Ray's agents then try for a minute to tell
+    Ray's server, which is gone too.
+    """
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("LAKELOOM_HOME") == str(home) and process.pid != os.getpid():
                 found.append(process)
-    left: list[psutil.Process] = psutil.wait_procs(found, timeout=60)[1]
+    left: list[psutil.Process] = psutil.wait_procs(found, timeout=120)[1]
     return left
 
 

@@ -1,5 +1,6 @@
 """What S3 has beyond the suite: versions, credentials, outages, on a real server."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,43 @@ def test_an_upload_that_fails_leaves_no_parts(server: Seaweed, tmp_path: Path) -
         assert proxy.calls["fine"] >= 3  # it did begin, and it took back what it began
         assert "Uploads" not in client.list_multipart_uploads(Bucket="lake")
         assert not list(store.objects())
+
+
+def test_an_object_that_takes_longer_than_patience_comes_in_pieces(
+    server: Seaweed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each answer takes a second and breaks off after 10 MB; the whole takes ten seconds."""
+    monkeypatch.setenv(PATIENCE, "4")
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(random.Random(7).randbytes(55_000_000))
+    with faulty_proxy(server.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        store = S3ObjectStore("s3://lake/slow")
+        store.put("a", source)
+        proxy.fault = lambda method, _: "slow" if method == "GET" else None
+        store.download("a", target)
+        assert target.read_bytes() == source.read_bytes()
+        assert proxy.calls["slow"] < 10  # it was not begun again and again
+
+
+def test_an_object_that_changes_while_it_is_read_is_not_mixed(
+    server: Seaweed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(PATIENCE, "20")
+    straight = S3ObjectStore("s3://lake/changing")
+    straight.put("a", b"1" * 55_000_000)
+    with faulty_proxy(server.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+
+        def change(method: str, _: str) -> str | None:
+            if proxy.calls["slow"] == 3:
+                straight.put("a", b"2" * 55_000_000)
+            return "slow" if method == "GET" else None
+
+        proxy.fault = change
+        with pytest.raises(FileNotFoundError, match="a changed while it was read"):
+            S3ObjectStore("s3://lake/changing").download("a", tmp_path / "target")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("server")

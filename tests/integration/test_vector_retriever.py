@@ -1,7 +1,10 @@
 """Search by alias on the embedded engine, with a small encoder that counts letters."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -100,3 +103,59 @@ def test_bm25_loads_no_encoder(store: EdgeStore) -> None:
     hits = PublishedRetriever(store, "corpus", loader).search("apple")
     assert [h.text for h in hits] == ["red apples"]
     assert loader.loaded == []
+
+
+class Late(EdgeStore):
+    """A reader's store: something happens after it looked for a collection, before it loads it."""
+
+    def __init__(self, root: Path, happens: Callable[[], None]) -> None:
+        super().__init__(root)
+        self._happens = happens
+
+    def _loaded(self, wanted: Any) -> Any:
+        self._happens()
+        return super()._loaded(wanted)
+
+
+def test_an_index_dropped_while_it_is_opened_gives_way_to_the_one_published_since(
+    store: EdgeStore, tmp_path: Path
+) -> None:
+    publish(store, Served("one", "0", Retriever.DENSE, "r1"), ["alpha"])
+
+    def publish_anew() -> None:
+        if "one" in store.collections():
+            publish(store, Served("two", "5", Retriever.DENSE, "r2"), ["alphas"])
+            store.drop("one")
+
+    retriever = PublishedRetriever(Late(tmp_path, publish_anew), "corpus", Loader())
+    assert [hit.text for hit in retriever.search("alpha")] == ["alphas"]
+
+
+def test_an_index_dropped_while_it_is_opened_is_not_there(store: EdgeStore, tmp_path: Path) -> None:
+    publish(store, Served("one", "0", Retriever.DENSE, "r1"), ["alpha"])
+    reader = Late(tmp_path, lambda: store.drop("one"))
+    with pytest.raises(LookupError, match="one was dropped while it was opened"):
+        PublishedRetriever(reader, "corpus", Loader()).search("alpha")
+    with pytest.raises(LookupError, match="there is no finished collection one"):
+        reader.open("one")
+
+
+def publish_and_drop(root: Path, count: int) -> None:
+    """Publish one index after another and drop each as soon as the next is published."""
+    store = EdgeStore(root)
+    for number in range(1, count + 1):
+        publish(store, Served(f"n{number}", "0", Retriever.HYBRID, f"r{number}"), ["alpha"])
+        store.drop(f"n{number - 1}")
+
+
+@pytest.mark.slow
+def test_searches_hold_and_nothing_dropped_comes_back(store: EdgeStore, tmp_path: Path) -> None:
+    """As every `lakeloom search` does, each opens the index that is published."""
+    publish(store, Served("n0", "0", Retriever.HYBRID, "r0"), ["alpha"])
+    code = f"import {__name__} as t; t.publish_and_drop(t.Path({str(tmp_path)!r}), 25)"
+    with subprocess.Popen([sys.executable, "-c", code]) as other:
+        while other.poll() is None:
+            retriever = PublishedRetriever(EdgeStore(tmp_path), "corpus", Loader())
+            assert [hit.text for hit in retriever.search("alpha")] == ["alpha"]
+    assert other.returncode == 0
+    assert store.collections() == ["n25"]

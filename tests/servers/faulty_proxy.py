@@ -4,6 +4,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,9 @@ ANSWERS = {
     "503": (503, "SlowDown", "Please reduce your request rate."),
     "expired": (400, "ExpiredToken", "The provided token has expired."),
 }
-"""Fault -> what S3 answers then; other faults: `reset`, `lost` and `truncated`."""
+"""Fault -> what S3 answers then; other faults: `reset`, `lost`, `truncated` and `slow`."""
+SLOW_SECONDS, SLOW_BYTES = 1, 10_000_000
+"""When a slow answer begins, and after how many bytes it breaks off."""
 Fault = Callable[[str, str], str | None]
 """Method and path to the fault a call gets, if any."""
 
@@ -146,9 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "lost":
             self._reset()
         else:
-            self._send(answer, content, whole=kind != "truncated")
+            self._send(answer, content, kind)
 
-    def _send(self, answer: HTTPResponse, content: bytes, *, whole: bool) -> None:
+    def _send(self, answer: HTTPResponse, content: bytes, kind: str | None) -> None:
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
@@ -156,8 +159,11 @@ class _Handler(BaseHTTPRequestHandler):
         length = answer.getheader("Content-Length") if self.command == "HEAD" else len(content)
         self.send_header("Content-Length", str(length or 0))
         self.end_headers()
-        self.wfile.write(content if whole else content[: len(content) // 2])
-        if not whole:
+        if kind == "slow":
+            time.sleep(SLOW_SECONDS)
+        sent = {"truncated": len(content) // 2, "slow": SLOW_BYTES}.get(kind or "", len(content))
+        self.wfile.write(content[:sent])
+        if kind == "truncated" or sent < len(content):
             self._reset()
 
     def _answer(self, status: int, code: str, message: str) -> None:
