@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from safetensors.numpy import load_file
 from resources.training import TrainingJob
 from resources.training.causal.blocks import SCHEMA
 from tests.checkpoints import WORDS
-from tests.integration.test_training_engines import materialize
+from tests.integration.test_training_engines import ENGINES, materialize
 from tests.trainings import Killed, Trained, alike, same, train_here
 
 pytestmark = pytest.mark.slow
@@ -219,13 +220,21 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_named(bench: Bench) -> No
     assert all(np.isfinite(value).all() for value in kept.values())
 
 
-@pytest.mark.parametrize("batch_size", [4, 3])
-def test_two_processes_learn_what_one_does(bench: Bench, batch_size: int) -> None:
-    one, two = (bench.job(f"{name}-{batch_size}", batch_size=batch_size) for name in ("one", "two"))
-    alone = train_here(one)
-    result = materialize("accelerate://?processes=2", two)
-    assert result.world_size == 2
-    found = Trained(result, load_file(two.output / "adapter_model.safetensors"), [])
+@pytest.mark.parametrize(
+    "engine", [engine for engine in ENGINES if "stage=3" not in str(engine.values)]
+)
+def test_two_processes_learn_what_one_does_and_what_they_saved_is_what_they_had(
+    bench: Bench, engine: str
+) -> None:
+    """Three blocks a step, so that one process has two of them."""
+    alone = train_here(bench.job(f"alone-{uuid4().hex}", batch_size=3))
+    job = bench.job(f"two-{uuid4().hex}", batch_size=3)
+    result = materialize(engine, job)
+    assert (result.world_size, result.steps) == (2, STEPS)
+    found = Trained(result, load_file(job.output / "adapter_model.safetensors"), [])
     assert found.weights.keys() == alone.weights.keys()
     assert alike(found, alone)
-    assert {path.name for path in two.output.parent.iterdir()} == {"adapter", "state"}
+    again = replace(job, output=job.output.with_name("again"))
+    assert materialize(engine, again).steps == 0
+    assert same(Trained(result, load_file(again.output / "adapter_model.safetensors"), []), found)
+    assert not list(job.output.parent.glob("*.partial"))

@@ -20,12 +20,7 @@ def accelerator_for(world_size: int, precision: Precision) -> Accelerator:
         RuntimeError: the launcher started another number of processes than `world_size`.
     """
     cuda = torch.cuda.is_available()
-    if cuda:
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        chip = torch.cpu.get_capabilities()
-        fast = bool(chip.get("avx512_bf16") or chip.get("amx_bf16"))
-    half = fast if precision == "auto" else precision == "bf16"
+    half = computes_in_bf16() if precision == "auto" else precision == "bf16"
     sharded = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
     accelerator = Accelerator(
         cpu=world_size > 1 and not cuda and not sharded,
@@ -41,6 +36,14 @@ def accelerator_for(world_size: int, precision: Precision) -> Accelerator:
             f"{world_size} training processes were asked for, {accelerator.num_processes} run"
         )
     return accelerator
+
+
+def computes_in_bf16() -> bool:
+    """Whether the GPU, or else the processor, multiplies bf16 itself."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    chip = torch.cpu.get_capabilities()
+    return bool(chip.get("avx512_bf16") or chip.get("amx_bf16"))
 
 
 def is_sharded(accelerator: Accelerator) -> bool:
