@@ -114,7 +114,7 @@ test-engines: .venv-engines/.made test-training-engines ## Other engines: on the
 
 .PHONY: test-training-engines
 test-training-engines: $(VENV)/.training .venv-mlrun/.made ## accelerate, DeepSpeed, Ray, Spark, two processes each (Spark needs Java 17)
-	@$(BIN)/python -m pytest -q tests/integration/test_training_engines.py tests/integration/test_training_on_the_kubernetes_double.py tests/unit/test_deploy_training_manifests.py
+	@$(BIN)/python -m pytest -q tests/integration/test_training_engines.py tests/integration/test_training_decoder.py tests/integration/test_training_on_the_kubernetes_double.py tests/unit/test_deploy_training_manifests.py
 
 .venv-tensorflow/.made: tests/tensorflow.txt $(VENV)/.dev
 	@$(PYTHON) -m venv .venv-tensorflow

@@ -38,6 +38,8 @@ from resources.warehouse import TableSpec, Warehouse
 
 _SOON = datetime.max.replace(tzinfo=UTC)
 """Older than this is everything: no snapshot is too young to go."""
+_TRAINING = len([*STAGING.split("/"), "asset", "recipe"])
+"""Parts of a key that name the training whose files it is one of."""
 _COMMIT_TIME = timedelta(hours=1)
 """What a run may take from writing a file to its commit; spared while others may be under way."""
 
@@ -166,11 +168,14 @@ def _not_searched(case: Case, settings: Settings) -> Iterator[str]:
 def _unstaged(finds: Iterable[Find], ground: Ground) -> list[str]:
     """Remove what a training that was killed left in the lake for a machine of its own.
 
-    A training of another Dagster that is under way fails: it learns from what is to be erased.
+    It goes whole, with its saved state. A training of another Dagster that is under way fails: it
+    learns from what is to be erased.
     """
     if not ground.idle:
         return []
-    staged = sorted({find.item for find in finds if find.item.startswith(f"{STAGING}/")})
+    found = (find.item.split("/") for find in finds if find.item.startswith(f"{STAGING}/"))
+    trainings = {"/".join(parts[:_TRAINING]) for parts in found}
+    staged = sorted(left.key for each in trainings for left in ground.lake.objects(f"{each}/"))
     for key in staged:
         ground.lake.purge(key)
     return staged

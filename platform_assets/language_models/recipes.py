@@ -25,11 +25,13 @@ class LanguageModel(CausalHyperparameters, Where):
     @property
     def digest(self) -> str:
         """sha256 (hex) of the recipe's canonical JSON; where it is trained is no part of it."""
-        return sha256_text(canonical(self.model_dump(mode="json", exclude=set(WHERE))))
+        what = self.model_dump(mode="json", exclude_none=True, exclude=set(WHERE))
+        return sha256_text(canonical(what))
 
     def hyperparameters(self) -> dict[str, Any]:
         """What the training worker is told."""
-        return self.model_dump(mode="json", include=set(CausalHyperparameters.model_fields))
+        names = set(CausalHyperparameters.model_fields)
+        return self.model_dump(mode="json", include=names, exclude_none=True)
 
     def wants(self, corpus: str) -> bool:
         """Whether it is trained on a corpus."""

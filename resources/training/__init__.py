@@ -1,7 +1,8 @@
 """Training engines: launch one worker script on the hardware at hand.
 
 Here: the protocol and the job description it takes. One file for each engine implements it;
-`worker.py` is what they all run, `contrastive/` the training it does.
+`worker.py` is what they all run, `contrastive/` and `causal/` the trainings it does, `stepping/`
+what these have in common.
 Not here: recipes and training pairs (platform_assets/checkpoints, platform_assets/queries).
 """
 
@@ -44,7 +45,7 @@ class Resources(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """What a worker needs to train one encoder; serialised to JSON for the worker."""
+    """What a worker needs to train one model; serialised to JSON for the worker."""
 
     base_model: Path
     """Folder of the base encoder (sentence-transformers layout)."""
@@ -55,15 +56,14 @@ class TrainingJob:
     state: Path
     """Folder for resumable state; a killed job goes on from here."""
     hyperparameters: Mapping[str, Any]
-    """Those of hyperparameters.py; the worker names a wrong or unknown one."""
+    """Those of hyperparameters.py or causal/; the worker names a wrong or unknown one."""
     engine: str = ""
     """URL of the engine that the recipe asks for; empty: the one of LAKELOOM_TRAINER."""
     resources: Resources = field(default_factory=Resources)
     name: str = "training"
     """Asset and recipe, as `checkpoints/minilm-tuned`: tells what an earlier launch left behind."""
     task: Literal["contrastive", "causal"] = "contrastive"
-    """`causal`: `base_model` is a decoder, `pairs` holds texts, `output` an adapter, and there is
-    no state."""
+    """`causal`: `base_model` is a decoder, `pairs` holds texts, `output` an adapter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 _PORTABLE = {".json", ".txt", ".model"}
 _PARTIAL = ".partial"
+_COMPLETE = "step-*[0-9]"
 _POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 """Keys of the configuration before sentence-transformers 5 -> today's names."""
 
@@ -32,7 +33,7 @@ class StateFolder:
 
     def last(self) -> Path | None:
         """Newest complete state."""
-        return max(self._folder.glob("step-*[0-9]"), default=None)
+        return max(self._folder.glob(_COMPLETE), default=None)
 
     def partial(self, step: int) -> Path:
         """Where the state after `step` is written before `publish`."""
@@ -40,10 +41,15 @@ class StateFolder:
 
     def publish(self, step: int) -> None:
         """Let the state written for `step` take the place of the earlier ones."""
-        earlier = list(self._folder.glob("step-*[0-9]"))
+        earlier = list(self._folder.glob(_COMPLETE))
         self.partial(step).rename(self.partial(step).with_suffix(""))
         for path in earlier:
             shutil.rmtree(path)
+
+
+def last_state(root: Path) -> Path | None:
+    """Newest complete state of any training in a folder of states."""
+    return max(root.glob(f"*/{_COMPLETE}"), key=lambda path: path.name, default=None)
 
 
 def transformer_folder(model: Path) -> Path:

@@ -23,7 +23,7 @@ from resources.training.engine_url import EngineOptions
 from resources.training.hearing import HearsLosses
 from resources.training.launch import ENVIRONMENT, extras, result_of, torchrun
 from resources.training.leftover_pods import end_pods
-from resources.training.staging import Staging, clear, elsewhere
+from resources.training.staging import Staging, elsewhere
 
 _FOLDER = Path("/tmp/lakeloom-training")  # noqa: S108 - a volume of the pod's own
 _GPU = "nvidia.com/gpu"
@@ -60,7 +60,7 @@ class KubernetesTrainer:
     ) -> TrainingResult:
         """Run the worker to its end, its progress and losses in the run's log.
 
-        Another launch of the same training is ended, and what it has in the lake removed.
+        Another launch of the same training is ended. This one goes on from its last saved state.
 
         Raises:
             dagster.Failure: the worker reported no result.
@@ -75,12 +75,12 @@ class KubernetesTrainer:
 
         messages = PodMessages()
         messages.heard = heard
-        launch = f"{job.name}/{uuid4().hex}"  # so that no other launch's pod writes there
-        spec, lake = self.pod_spec(job.resources, launch), self._lake()
-        staging = Staging(lake, launch)
+        launch = uuid4().hex  # so that no other launch's pod writes there
+        spec = self.pod_spec(job.resources, job.name, launch)
+        staging = Staging(self._lake(), job.name, launch)
         end_pods(self._options.address, self.labels(job.name))
-        clear(lake, job.name)
         try:
+            staging.inherit()
             staging.hand_over(job)
             done = PipesK8sClient(message_reader=messages).run(
                 context=context,
@@ -92,8 +92,11 @@ class KubernetesTrainer:
                 pod_wait_timeout=float(self._options.deadline_seconds),
             )
             staging.take(job)
-        finally:
-            clear(lake, launch)
+        except BaseException:
+            if not staging.has_state():
+                staging.clear()
+            raise
+        staging.clear()
         return result_of(done.get_custom_messages())
 
     def labels(self, name: str) -> dict[str, str]:
@@ -101,7 +104,7 @@ class KubernetesTrainer:
         training = sha256(f"{self._lake_url}|{name}".encode()).hexdigest()[:32]
         return {_LABEL: training}
 
-    def pod_spec(self, asked: Resources, launch: str) -> dict[str, Any]:
+    def pod_spec(self, asked: Resources, training: str, launch: str) -> dict[str, Any]:
         """The pod's spec, but for what dagster-k8s adds for Pipes.
 
         Raises:
@@ -120,7 +123,7 @@ class KubernetesTrainer:
         container = {
             "name": "training",
             "image": image,
-            "command": ["python", "-m", "resources.training.pod", launch, *worker],
+            "command": ["python", "-m", "resources.training.pod", training, launch, *worker],
             "env_from": [
                 {"config_map_ref": {"name": options.settings}},
                 {"secret_ref": {"name": options.credentials}},

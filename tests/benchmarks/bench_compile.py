@@ -19,7 +19,8 @@ from resources.encoding.torch import TorchBackend, _load
 from resources.model_hub.package import PackageHub
 from resources.training.contrastive import loop
 from resources.training.contrastive.encoder import TextEncoder
-from tests.benchmarks.bench_training import Encode, ours_trained, pairs, parser, raced, report
+from tests.benchmarks.bench_training import Encode, ours_trained, pairs, raced
+from tests.benchmarks.speeds import parser, report
 
 
 class Compiled(TextEncoder):

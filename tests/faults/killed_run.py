@@ -62,7 +62,7 @@ STOPS = {
         "vector_index", "resources.vector_store.qdrant_edge_build:Workspace.move_to", 1
     ),
     "while training": Stop(
-        "checkpoints", "resources.training.contrastive.loop:_Run.step", 4, encoder="minilm-tuned"
+        "checkpoints", "resources.training.stepping.run:Run.step", 4, encoder="minilm-tuned"
     ),
 }
 

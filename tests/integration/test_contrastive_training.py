@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,34 @@ from safetensors.numpy import load_file
 from resources.training import TrainingJob, TrainingResult
 from resources.training.folders import StateFolder
 from tests.checkpoints import write_checkpoint
-from tests.trainings import SETTINGS, STEPS, write_pairs
+from tests.trainings import (
+    SETTINGS,
+    STEPS,
+    Killed,
+    Trained,
+    alike,
+    same,
+    train_here,
+    write_pairs,
+)
 
 pytestmark = pytest.mark.slow
 
 AS_ONE = """
-import json, sys
+import json, os, sys
 from dataclasses import asdict
+from pathlib import Path
 from pydantic import TypeAdapter
 from resources.training import TrainingJob
 from resources.training.contrastive.loop import train
 
 job = TypeAdapter(TrainingJob).validate_json(sys.argv[1])
 result = train(job, 2, lambda _: None)
-print("RESULT" + json.dumps(asdict(result)), flush=True)
+Path(sys.argv[2], os.environ["RANK"] + ".json").write_text(json.dumps(asdict(result)))
 """
 
 
 PATHS = {name: os.environ[name] for name in ("PATH", "HOME")}
-
-
-class Killed(BaseException):
-    """Ends a training as a kill would: nothing handles it."""
-
-
-@dataclass
-class Trained:
-    result: TrainingResult
-    weights: dict[str, Any]
-    log: list[str]
 
 
 class Bench:
@@ -59,23 +57,6 @@ class Bench:
         out = self.folder / name
         return TrainingJob(self.base, self.pairs, out / "out", out / "state", SETTINGS | settings)
 
-    def train(self, job: TrainingJob, die: str = "") -> Trained:
-        """Train in this process; `die` begins the message at which it is killed."""
-        from accelerate.state import AcceleratorState
-
-        from resources.training.contrastive.loop import train
-
-        log: list[str] = []
-
-        def heard(message: str) -> None:
-            log.append(message)
-            if die and message.startswith(die):
-                raise Killed
-
-        AcceleratorState._reset_state(reset_partial_state=True)
-        result = train(job, 1, heard)
-        return Trained(result, load_file(job.output / "model.safetensors"), log)
-
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
@@ -84,7 +65,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def undisturbed(bench: Bench) -> Trained:
-    return bench.train(bench.job("undisturbed"))
+    return train_here(bench.job("undisturbed"))
 
 
 @pytest.fixture
@@ -97,29 +78,12 @@ def _poor(monkeypatch: pytest.MonkeyPatch) -> None:
     def forward(self: Any, texts: Any) -> Any:
         import torch
 
+        found = real(self, texts)
         if len(texts) > 3 and torch.is_grad_enabled():
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ...")
-        return real(self, texts)
+        return found
 
     monkeypatch.setattr(encoder.TextEncoder, "forward", forward)
-
-
-def same(one: Trained, other: Trained) -> bool:
-    return one.result.losses == other.result.losses and all(
-        np.array_equal(one.weights[name], other.weights[name]) for name in one.weights
-    )
-
-
-def alike(one: Trained, other: Trained) -> bool:
-    """Within rounding: the sums are the same, their order is not.
-
-    Softmax does not depend on the biases of keys: what moves them is rounding alone.
-    """
-    losses = ([loss for _, loss in each.result.losses] for each in (one, other))
-    names = [name for name in one.weights if not name.endswith("key.bias")]
-    return np.allclose(*losses, rtol=1e-4) and all(
-        np.allclose(one.weights[name], other.weights[name], atol=1e-4) for name in names
-    )
 
 
 def test_losses_move_and_weights_too(bench: Bench, undisturbed: Trained) -> None:
@@ -135,12 +99,12 @@ def test_losses_move_and_weights_too(bench: Bench, undisturbed: Trained) -> None
 def test_killed_at_any_step_it_ends_bit_for_bit_as_if_it_had_not_been(
     bench: Bench, step: int, dropout: float
 ) -> None:
-    whole = bench.train(bench.job(f"whole-{step}-{dropout}", dropout=dropout))
+    whole = train_here(bench.job(f"whole-{step}-{dropout}", dropout=dropout))
     job = bench.job(f"killed-{step}-{dropout}", dropout=dropout)
     with pytest.raises(Killed):
-        bench.train(job, die=f"step {step}/")
+        train_here(job, die=f"step {step}/")
     assert not job.output.exists()
-    resumed = bench.train(job)
+    resumed = train_here(job)
     assert resumed.result.steps == STEPS - (step - 1) // 2 * 2
     assert same(resumed, whole)
 
@@ -159,8 +123,8 @@ def test_killed_while_a_state_is_saved_it_takes_the_one_before(
     with monkeypatch.context() as patch:
         patch.setattr(StateFolder, "publish", fall)
         with pytest.raises(Killed):
-            bench.train(job)
-    resumed = bench.train(job)
+            train_here(job)
+    resumed = train_here(job)
     assert resumed.result.steps == STEPS - 2
     assert same(resumed, undisturbed)
 
@@ -170,7 +134,7 @@ def test_fewer_activations_give_the_same_gradients(
     bench: Bench, undisturbed: Trained, micro_batch: int
 ) -> None:
     assert alike(
-        bench.train(bench.job(f"micro-{micro_batch}", micro_batch=micro_batch)), undisturbed
+        train_here(bench.job(f"micro-{micro_batch}", micro_batch=micro_batch)), undisturbed
     )
 
 
@@ -178,13 +142,13 @@ def test_dropout_is_the_same_when_texts_are_encoded_twice(bench: Bench) -> None:
     import torch
 
     from resources.training.contrastive.encoder import TextEncoder
-    from resources.training.contrastive.gradients import _random_state, _set_random_state
+    from resources.training.stepping.memory import random_state, set_random_state
 
     encoder = TextEncoder(bench.base, dropout=0.5)
     encoder.train()
-    state = _random_state()
+    state = random_state()
     first, second = encoder([[2, 5, 6, 3]]), encoder([[2, 5, 6, 3]])
-    _set_random_state(state)
+    set_random_state(state)
     assert torch.equal(encoder([[2, 5, 6, 3]]), first)
     assert not torch.equal(first, second)
 
@@ -193,19 +157,25 @@ def test_dropout_is_the_same_when_texts_are_encoded_twice(bench: Bench) -> None:
 def test_out_of_memory_halves_the_micro_batch_and_says_so(
     bench: Bench, undisturbed: Trained
 ) -> None:
-    found = bench.train(bench.job("poor"))
+    found = train_here(bench.job("poor"))
     told = [message for message in found.log if "out of memory" in message]
     assert told[0].startswith("step 1: out of memory with the activations of ")
-    assert told[-1].endswith("micro_batch is 3 from here on, the step's negatives stay")
+    assert told[-1].endswith("micro_batch is 3 from here on, batch_size stays")
     assert alike(found, undisturbed)
+
+
+@pytest.mark.usefixtures("_poor")
+def test_what_ran_out_of_memory_leaves_no_trace_in_random_numbers(bench: Bench) -> None:
+    found = train_here(bench.job("poor-dropout", dropout=0.3))
+    assert same(found, train_here(bench.job("asked-dropout", dropout=0.3, micro_batch=3)))
 
 
 @pytest.mark.usefixtures("_poor")
 def test_a_resumed_training_remembers_how_much_memory_there_is(bench: Bench) -> None:
     job = bench.job("poor-killed")
     with pytest.raises(Killed):
-        bench.train(job, die="step 3/")
-    resumed = bench.train(job)
+        train_here(job, die="step 3/")
+    resumed = train_here(job)
     assert resumed.result.steps == STEPS - 2
     assert not [message for message in resumed.log if "out of memory" in message]
 
@@ -220,13 +190,13 @@ def test_no_memory_for_a_single_text_is_an_error(
 
     monkeypatch.setattr(encoder.TextEncoder, "forward", forward)
     with pytest.raises(RuntimeError, match=r"activations of 1 texts of up to \d+ tokens: lower"):
-        bench.train(bench.job("no-memory"))
+        train_here(bench.job("no-memory"))
 
 
 def test_a_loss_that_is_no_number_stops_with_the_batch_named(bench: Bench) -> None:
     job = bench.job("diverged", learning_rate=1e30, save_steps=1, warmup_ratio=0.0)
     with pytest.raises(FloatingPointError, match=r"step \d: the (loss|gradients)") as error:
-        bench.train(job)
+        train_here(job)
     lines = str(error.value).split("rows ")[1].split(" of ")[0].split(", ")
     assert len({int(line) for line in lines}) == SETTINGS["batch_size"]
     assert str(job.pairs) in str(error.value)
@@ -240,9 +210,9 @@ def test_lora_trains_few_weights_and_leaves_an_ordinary_checkpoint(bench: Bench)
     lora = {"rank": 2, "alpha": 4.0, "layers": ["query"]}
     job = bench.job("lora", lora=lora)
     with pytest.raises(Killed):
-        bench.train(job, die="step 3/")
-    found = bench.train(job)
-    assert same(found, bench.train(bench.job("lora-whole", lora=lora)))
+        train_here(job, die="step 3/")
+    found = train_here(job)
+    assert same(found, train_here(bench.job("lora-whole", lora=lora)))
     base = load_file(bench.base / "model.safetensors")
     assert found.weights.keys() >= base.keys()
     moved = {name for name in base if not np.array_equal(base[name], found.weights[name])}
@@ -257,17 +227,19 @@ def test_two_processes_train_as_one_does(bench: Bench, undisturbed: Trained) -> 
     script.write_text(AS_ONE)
     message = TypeAdapter(TrainingJob).dump_json(job).decode()
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    told = bench.folder / "told"
+    told.mkdir()
     done = subprocess.run(
-        [sys.executable, *launcher, str(script), message],
+        [sys.executable, *launcher, str(script), message, str(told)],
         capture_output=True,
         text=True,
         check=False,
         env={"PYTHONPATH": str(Path(__file__).parents[2]), "ACCELERATE_USE_CPU": "true", **PATHS},
     )
     assert done.returncode == 0, done.stderr
-    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert len(results) == 2  # one line a process, which may stand in one line
-    result = TypeAdapter(TrainingResult).validate_python(json.loads(results[0][6:]))
+    first, second = (json.loads((told / f"{rank}.json").read_text()) for rank in range(2))
+    assert first["losses"] == second["losses"]
+    result = TypeAdapter(TrainingResult).validate_python(first)
     two = Trained(result, load_file(job.output / "model.safetensors"), [])
     assert result.world_size == 2
     assert alike(two, undisturbed)

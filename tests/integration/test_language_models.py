@@ -16,6 +16,7 @@ from platform_assets.queries import split_of
 from platform_assets.raw_objects.table import document_id
 from resources import registry
 from resources.tracking.mlflow_session import EXPERIMENT
+from resources.training import launch
 from resources.training.causal.blocks import pack, spread
 from tests.spies import Platform
 
@@ -41,6 +42,7 @@ learning_rate = %s
 warmup_ratio = 0.1
 held_out_blocks = {HELD_OUT}
 seed = 3
+save_steps = 2
 
 [{NAME}.lora]
 rank = 8
@@ -61,11 +63,13 @@ class Quarry:
         self.platform, self.state, self.toml = platform, platform.state, toml
         patch.setattr(recipes, "RECIPES", toml)
         self.recipe(2e-3)
+        self.patch = patch
         for stone in STONES:
             platform.write(CORPUS, f"{stone}.md", text_on(stone))
         unseen = next(stone for stone in STONES if split_of(f"{stone}.md") == "test")
         platform.write(CORPUS, TWIN, text_on(unseen))
         platform.materialize(CORPUS, select="+key:queries or +key:chunks")
+        self.lost = self.tune_and_lose_the_worker()
         self.row = self.tune()
 
     def recipe(self, learning_rate: float) -> None:
@@ -75,6 +79,12 @@ class Quarry:
         answer = self.platform.answer(CORPUS, select="key:language_models")
         [row] = answer["assets"]
         return dict(row)
+
+    def tune_and_lose_the_worker(self) -> str:
+        """What the run says whose worker is lost in its fourth step."""
+        with self.patch.context() as patch:
+            patch.setattr(launch, "WORKER", "tests.faults.lost_worker")
+            return str(self.tune()["failed"])
 
     def details(self) -> dict[str, str]:
         return dict(self.state.ledger.require("language_models", NAME).details)
@@ -87,9 +97,17 @@ def quarry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quarry]:
         yield Quarry(Platform(home / "home", patch), home / "recipes.toml", patch)
 
 
+def test_a_lost_worker_fails_the_run_and_the_next_one_goes_on_from_its_saved_state(
+    quarry: Quarry,
+) -> None:
+    assert "the training ended with status -9" in quarry.lost
+    assert quarry.row["work"]["trained_steps"] == 8 - 2
+    scratch = quarry.state.checkpoints.scratch / "language_models"
+    assert not (scratch / NAME).exists(), "nothing of it stays when it is done"
+
+
 def test_the_loss_on_held_out_text_goes_down(quarry: Quarry) -> None:
     assert (quarry.row["failed"], quarry.row["warnings"]) == (None, [])
-    assert quarry.row["work"]["trained_steps"] == 8
     details = quarry.details()
     assert float(details["held_out_loss_after"]) < float(details["held_out_loss_before"]) - 0.1
     held = sum(split_of(f"{stone}.md") == "test" for stone in STONES)
@@ -140,8 +158,8 @@ def test_its_run_is_in_the_tracking(quarry: Quarry) -> None:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     criterion = f"tags.language_model = '{NAME}'"
-    [run] = client.search_runs([experiment.experiment_id], criterion)
-    assert run.info.status == "FINISHED"
+    run, lost = client.search_runs([experiment.experiment_id], criterion)
+    assert (run.info.status, lost.info.status) == ("FINISHED", "FAILED")
     details = quarry.details()
     after = run.data.metrics["held_out_loss_after"]
     assert after == pytest.approx(float(details["held_out_loss_after"]), rel=1e-4)

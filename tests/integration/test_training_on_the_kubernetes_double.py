@@ -4,8 +4,10 @@ The lake is a real S3 server; what runs as the pod has nothing but it and its en
 """
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,6 +37,8 @@ from pytest import MonkeyPatch
 MonkeyPatch().setattr("{FOLDER}", Path(sys.argv[3]))
 {ENDLESS}
 """
+STEPS = 300
+"""More than are done before the pod is lost, a few seconds after the first of them."""
 ENGINE = "kubernetes://search?image=registry.internal/lakeloom:1&deadline_seconds=600"
 
 
@@ -104,6 +108,41 @@ def test_what_a_killed_run_left_goes_with_the_next_launch(cluster: Cluster, tmp_
     assert left.process.poll() == -9
     assert name not in cluster.pods
     commands = [pod["spec"]["containers"][0]["command"] for pod in cluster.asked]
-    assert len({command[3] for command in commands}) == 2, "each launch has a prefix of its own"
+    assert len({command[4] for command in commands}) == 2, "each launch has a prefix of its own"
     (kept,) = lake.objects("_lakeloom/staging")
     assert kept.key.endswith("of-others/x/pairs.parquet")
+
+
+def test_a_lost_pods_training_goes_on_from_its_last_state_in_the_lake(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    lake = registry.connect_lake(Settings.from_env())
+    job = make_job(tmp_path, steps=STEPS, save_steps=1)
+
+    def lose() -> None:
+        """Kill the pod once a state of it is in the lake."""
+        staged = lake.objects("_lakeloom/staging/training/")
+        while not any(found.key.endswith("/state.tar") for found in staged):
+            time.sleep(0.1)
+            staged = lake.objects("_lakeloom/staging/training/")
+        (pod,) = cluster.pods.values()
+        pod.process.kill()
+
+    losing = threading.Thread(target=lose)
+    losing.start()
+    with pytest.raises(DagsterK8sError):
+        materialize(ENGINE, job)
+    losing.join()
+    shutil.rmtree(tmp_path / "pod")  # another pod has another volume
+    heard: list[tuple[int, float]] = []
+    resumed = materialize(ENGINE, job, heard.extend)
+    assert 0 < resumed.steps < STEPS
+    assert tuple(heard) == resumed.losses
+    assert list(lake.objects("_lakeloom/staging")) == []
+
+    whole = replace(job, output=tmp_path / "whole", state=tmp_path / "whole-state")
+    undisturbed = materialize("accelerate://", whole)
+    assert undisturbed.losses == resumed.losses
+    assert (job.output / "model.safetensors").read_bytes() == (
+        whole.output / "model.safetensors"
+    ).read_bytes()

@@ -38,6 +38,8 @@ def test_where_it_is_trained_does_not_make_it_another_one(tmp_path: Path) -> Non
         ("rank = 8", "lora.rank: Input should be greater than 0"),
         ("tokens = 256", "tokens: Input should be greater than or equal to 16"),
         ("seed = 20170502", "seed: Input should be greater than or equal to 0"),
+        ("save_steps = 10", "save_steps: Input should be greater than 0"),
+        ("batch_size = 4", "batch_size: Input should be greater than 0"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, line: str, fault: str) -> None:
@@ -46,6 +48,20 @@ def test_a_wrong_field_is_named(tmp_path: Path, line: str, fault: str) -> None:
     wrong.write_text(RECIPES.read_text().replace(line, f"{name} = -1"))
     with pytest.raises(ValueError, match=f"recipe 'smollm2-tuned': {fault}"):
         load_language_models(wrong)
+
+
+def test_memory_and_precision_are_fields(tmp_path: Path) -> None:
+    own = 'micro_batch = 2\nprecision = "bf16"\nsteps = 40'
+    toml = tmp_path / "own.toml"
+    toml.write_text(RECIPES.read_text().replace("steps = 40", own, 1))
+    told = load_language_models(toml)["smollm2-tuned"].hyperparameters()
+    assert (told["micro_batch"], told["precision"], told["save_steps"]) == (2, "bf16", 10)
+    toml.write_text(RECIPES.read_text().replace("steps = 40", "micro_batch = 0\nsteps = 40", 1))
+    with pytest.raises(ValueError, match="micro_batch: Input should be greater than 0"):
+        load_language_models(toml)
+    toml.write_text(RECIPES.read_text().replace("save_steps = 10", ""))
+    with pytest.raises(ValueError, match="save_steps: Field required"):
+        load_language_models(toml)
 
 
 def test_texts_are_joined_and_cut_without_padding() -> None:

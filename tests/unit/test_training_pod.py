@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from platform_assets.pods import TRAINING_TAGS, training_tags
 from resources.object_store.folder import FolderObjectStore
 from resources.settings import UsageError
 from resources.training import Resources, TrainingJob
+from resources.training.folders import StateFolder, last_state
 from resources.training.kubernetes import KubernetesTrainer, PodOptions
-from resources.training.staging import Staging, clear, elsewhere
+from resources.training.staging import Staging, elsewhere
 
 IMAGE = "registry.internal/lakeloom:1"
 ASKED = Resources(gpus=2, cpu=8, memory="32Gi")
@@ -42,11 +44,13 @@ def rendered(spec: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("asked", [ASKED, Resources()])
 def test_pod_is_valid(asked: Resources) -> None:
     kubernetes_validate = pytest.importorskip("kubernetes_validate")
-    kubernetes_validate.validate(rendered(trainer().pod_spec(asked, "x")), "1.33", strict=True)
+    kubernetes_validate.validate(
+        rendered(trainer().pod_spec(asked, "tuned", "x")), "1.33", strict=True
+    )
 
 
 def test_pod_asks_for_what_the_recipe_asks_for() -> None:
-    spec = rendered(trainer().pod_spec(ASKED, "f00"))["spec"]
+    spec = rendered(trainer().pod_spec(ASKED, "tuned", "f00"))["spec"]
     (container,) = spec["containers"]
     assert container["image"] == IMAGE
     assert container["resources"] == {
@@ -56,12 +60,12 @@ def test_pod_asks_for_what_the_recipe_asks_for() -> None:
     assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     assert spec["restartPolicy"] == "Never"
     command = " ".join(container["command"])
-    assert command.startswith("python -m resources.training.pod f00 python -m torch.distributed")
+    assert command.startswith("python -m resources.training.pod tuned f00 python -m torch.")
     assert "--nproc-per-node 2" in command
 
 
 def test_secrets_come_by_reference() -> None:
-    (container,) = rendered(trainer().pod_spec(ASKED, "x"))["spec"]["containers"]
+    (container,) = rendered(trainer().pod_spec(ASKED, "tuned", "x"))["spec"]["containers"]
     assert container["envFrom"] == [
         {"configMapRef": {"name": "lakeloom-settings"}},
         {"secretRef": {"name": "lakeloom-runner"}},
@@ -70,7 +74,7 @@ def test_secrets_come_by_reference() -> None:
 
 
 def test_pod_without_gpu_runs_the_worker_alone() -> None:
-    spec = rendered(trainer().pod_spec(Resources(), "x"))["spec"]
+    spec = rendered(trainer().pod_spec(Resources(), "tuned", "x"))["spec"]
     (container,) = spec["containers"]
     assert spec["tolerations"] == []
     assert container["command"][-3:] == ["python", "-m", "resources.training.worker"]
@@ -78,12 +82,12 @@ def test_pod_without_gpu_runs_the_worker_alone() -> None:
 
 def test_what_a_pod_cannot_do_without_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="set LAKELOOM_LAKE to s3://"):
-        trainer(lake="file:///lake").pod_spec(ASKED, "x")
+        trainer(lake="file:///lake").pod_spec(ASKED, "tuned", "x")
     monkeypatch.delenv("LAKELOOM_IMAGE", raising=False)
     with pytest.raises(UsageError, match="set LAKELOOM_IMAGE"):
-        trainer("kubernetes://search").pod_spec(ASKED, "x")
+        trainer("kubernetes://search").pod_spec(ASKED, "tuned", "x")
     monkeypatch.setenv("LAKELOOM_IMAGE", IMAGE)
-    spec = trainer("kubernetes://search").pod_spec(ASKED, "x")
+    spec = trainer("kubernetes://search").pod_spec(ASKED, "tuned", "x")
     assert spec["containers"][0]["image"] == IMAGE
 
 
@@ -94,7 +98,7 @@ def test_files_pass_through_the_lake_and_leave_it(tmp_path: Path) -> None:
     (here / "pairs").write_text("pairs")
     job = TrainingJob(here / "base", here / "pairs", here / "out", here / "state", {})
     lake = FolderObjectStore(f"file://{tmp_path}/lake")
-    staging, pod = Staging(lake, "x"), elsewhere(job, there)
+    staging, pod = Staging(lake, "tuned", "x"), elsewhere(job, there)
     staging.hand_over(job)
 
     staging.receive(pod)
@@ -107,19 +111,75 @@ def test_files_pass_through_the_lake_and_leave_it(tmp_path: Path) -> None:
     staging.take(job)
     staging.take(job)  # again, as after a crash
     assert (job.output / "model.safetensors").read_text() == "weights"
-    other = Staging(lake, "xy")
+    other = Staging(lake, "tuned", "xy")
     other.hand_over(job)
-    clear(lake, "x")
-    assert {found.key.split("/")[2] for found in lake.objects()} == {"xy"}
-    clear(lake, "xy")
+    staging.clear()
+    assert {found.key.split("/")[3] for found in lake.objects()} == {"xy"}
+    other.clear()
     assert list(lake.objects()) == []
 
 
+def save(job: TrainingJob, step: int) -> None:
+    state = StateFolder(job.state, "f")
+    state.partial(step).mkdir(parents=True)
+    (state.partial(step) / "model.safetensors").write_text(f"after {step}")
+    state.publish(step)
+
+
+def test_a_later_launch_takes_over_the_last_state_and_nothing_else(tmp_path: Path) -> None:
+    here, lake = tmp_path / "here", FolderObjectStore(f"file://{tmp_path}/lake")
+    (here / "base").mkdir(parents=True)
+    (here / "base" / "config.json").write_text("{}")
+    (here / "pairs").write_text("pairs")
+    job = TrainingJob(here / "base", here / "pairs", here / "out", here / "state", {})
+    first, pod = Staging(lake, "tuned", "1"), elsewhere(job, tmp_path / "first")
+    first.hand_over(job)
+    first.receive(pod)
+    first.keep(pod)
+    assert not first.has_state()
+    save(pod, 2)
+    first.keep(pod)
+    save(pod, 4)
+    first.keep(pod)
+
+    second, pod = Staging(lake, "tuned", "2"), elsewhere(job, tmp_path / "second")
+    second.inherit()
+    assert [found.key for found in lake.objects()] == ["_lakeloom/staging/tuned/2/state.tar"]
+    second.hand_over(job)
+    second.receive(pod)
+    last = StateFolder(pod.state, "f").last()
+    assert last is not None
+    assert (last.name, (last / "model.safetensors").read_text()) == ("step-000000004", "after 4")
+
+
+def test_a_state_that_goes_while_it_is_read_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = FolderObjectStore(f"file://{tmp_path}/lake")
+    job = TrainingJob(tmp_path, tmp_path, tmp_path, tmp_path / "state", {})
+    staging = Staging(lake, "tuned", "1")
+    save(job, 2)
+    state = last_state(job.state)
+    add = tarfile.TarFile.add
+
+    def overtaken(self: tarfile.TarFile, *told: Any, **options: Any) -> None:
+        add(self, *told, **options)
+        if last_state(job.state) == state:
+            save(job, 4)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tarfile.TarFile, "add", overtaken)
+        staging.keep(job)
+    assert not staging.has_state()
+    staging.keep(job)
+    assert staging.has_state()
+
+
 def test_a_pod_ends_by_itself() -> None:
-    spec = rendered(trainer().pod_spec(ASKED, "x"))["spec"]
+    spec = rendered(trainer().pod_spec(ASKED, "tuned", "x"))["spec"]
     assert spec["activeDeadlineSeconds"] == 24 * 60 * 60
     url = f"kubernetes://search?image={IMAGE}&deadline_seconds=60"
-    assert trainer(url).pod_spec(ASKED, "x")["active_deadline_seconds"] == 60
+    assert trainer(url).pod_spec(ASKED, "tuned", "x")["active_deadline_seconds"] == 60
 
 
 def test_labels_tell_the_trainings_of_one_lake_from_others() -> None:

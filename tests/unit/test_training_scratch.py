@@ -40,10 +40,12 @@ def test_equal_names_of_two_assets_do_not_remove_each_others_training(tmp_path: 
 def test_staged_pairs_go_unless_a_run_is_under_way(tmp_path: Path, *, idle: bool) -> None:
     lake = FolderObjectStore(f"file://{tmp_path}/lake")
     other = "_lakeloom/checkpoints/0/model.safetensors"
-    for key in (LEFT, other):
+    state, others = LEFT.replace("pairs.parquet", "state.tar"), LEFT.replace("tuned", "other")
+    for key in (LEFT, state, other, others):
         lake.put(key, b"erased")
     nothing: Any = None
     ground = Ground(lake, nothing, nothing, nothing, tmp_path, nothing, alone=False, idle=idle)
     finds = [Find("lake", key, "parquet", 1) for key in (LEFT, other)]
-    assert _unstaged(finds, ground) == [LEFT] * idle
-    assert {found.key for found in lake.objects()} == {other, *([] if idle else [LEFT])}
+    gone = [LEFT, state] if idle else []
+    assert _unstaged(finds, ground) == gone
+    assert {found.key for found in lake.objects()} == {LEFT, state, other, others} - {*gone}

@@ -3,6 +3,7 @@
 Here: transformers' and peft's calls. Not here: the training (loop.py).
 """
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import torch
 
+from resources.digests import sha256_file
+
 ADAPTER = "adapter_config.json"
+_WEIGHTS = {".gguf", ".safetensors"}
 
 
 def load_base(folder: Path) -> tuple[Any, Any]:
@@ -25,6 +29,12 @@ def load_base(folder: Path) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(folder, **file)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **file)
     return model, tokenizer
+
+
+def digest_of_base(folder: Path) -> str:
+    """Digest (sha256, hex) of the weights that `load_base` reads."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHTS)
+    return hashlib.sha256("".join(map(sha256_file, files)).encode()).hexdigest()
 
 
 def load_adapter(model: torch.nn.Module, folder: Path) -> Any:
