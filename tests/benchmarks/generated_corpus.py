@@ -34,6 +34,8 @@ class GeneratedLake:
     size: int
     changed: int | None = None
     """Number of a document that was overwritten."""
+    edition: int = 1
+    """How often it was."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -57,8 +59,11 @@ class GeneratedLake:
         """Key of a document within the corpus."""
         return f"{number // 1000:04d}/{number:07d}.md"
 
+    def _edition(self, number: int) -> int:
+        return self.edition if number == self.changed else 0
+
     def _info(self, number: int) -> ObjectInfo:
-        etag = f"{number:x}-{int(number == self.changed)}"
+        etag = f"{number:x}-{self._edition(number)}"
         modified = _START + timedelta(seconds=number)
         return ObjectInfo(f"{self.corpus}/{self.key(number)}", 500, etag, modified)
 
@@ -68,7 +73,7 @@ class GeneratedLake:
             data: bytes = self.real.get(key, version)
             return data
         number = int(Path(key).stem)
-        return text_of(number, edited=number == self.changed).encode()
+        return text_of(number, self._edition(number)).encode()
 
     def sha256(self, key: str) -> str:
         """Digest of those bytes."""
@@ -78,11 +83,11 @@ class GeneratedLake:
         return hashlib.sha256(self.get(key)).hexdigest()
 
 
-def text_of(number: int, *, edited: bool = False) -> str:
+def text_of(number: int, edition: int = 0) -> str:
     """A short Markdown document with a title of its own."""
     chosen = np.random.default_rng(number).integers(0, VOCABULARY, WORDS).tolist()
     words = [f"word{each}" for each in chosen]
-    more = " It was edited since." if edited else ""
+    more = f" It was edited, {edition} in all." if edition else ""
     return f"# Report number {number} of {words[0]} and {words[1]}\n\n{' '.join(words)}.{more}\n"
 
 
