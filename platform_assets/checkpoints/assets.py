@@ -12,7 +12,7 @@ from platform_assets.checkpoints.champion import recorded as recorded_champion
 from platform_assets.checkpoints.declared import recipes
 from platform_assets.checkpoints.promotion import figures, judge, measured, scores
 from platform_assets.checkpoints.recipes import load_recipes
-from platform_assets.checkpoints.refresh import Workshop, clean, refresh, wants
+from platform_assets.checkpoints.refresh import ASSET, Workshop, refresh, wants
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.checkpoints.tracked import begun, ended
 from platform_assets.demand import OnDemand
@@ -87,7 +87,7 @@ def checkpoints(
         details=made.details,
     )
     record = ledger.commit(draft)
-    clean(recipe, workshop)
+    checkpoint_store.clean(f"{ASSET}/{recipe.name}")
     logbook.settle(checkpoint_store.folder)
     new = latest is None or latest.record_id != record.record_id
     report = Report(rows=1, added=int(latest is None), changed=int(latest is not None and new))

@@ -1,7 +1,6 @@
 """Brings the checkpoint of a recipe in line with its base model and its training pairs."""
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,11 +93,6 @@ def refresh(
         "trained": "yes" if result else "no",
     }
     return MadeCheckpoint(details, result, made_now=True)
-
-
-def clean(recipe: Recipe, workshop: Workshop) -> None:
-    """Remove what the trainings of a recipe left in the scratch folder."""
-    shutil.rmtree(workshop.store.scratch / ASSET / recipe.name, ignore_errors=True)
 
 
 def losses(store: CheckpointStore, record: Record) -> list[tuple[int, float]]:

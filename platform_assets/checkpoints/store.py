@@ -16,6 +16,7 @@ from resources.digests import sha256_file
 from resources.encoding import Encoder, EncodingBackend
 from resources.object_store import ObjectStore
 from resources.settings import VARIABLES, UsageError
+from resources.training import STAGING
 
 MANIFEST = "manifest.json"
 
@@ -32,6 +33,16 @@ class CheckpointStore:
     def scratch(self) -> Path:
         """Folder for unfinished trainings; a killed one is taken up again from here."""
         return self._cache / "training"
+
+    def clean(self, training: str) -> None:
+        """Remove what unfinished trainings left, whichever engine had them: here, and in the lake.
+
+        Args:
+            training: Asset and recipe (`TrainingJob.name`).
+        """
+        shutil.rmtree(self.scratch / training, ignore_errors=True)
+        for found in list(self._lake.objects(f"{STAGING}/{training}/")):
+            self._lake.purge(found.key)
 
     def put(self, folder: Path) -> str:
         """Store a folder; returns its digest. Files already there are not written again."""

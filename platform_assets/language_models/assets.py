@@ -8,7 +8,7 @@ from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.checkpoints.tracked import datasets, plain
 from platform_assets.chunks.assets import chunks
 from platform_assets.language_models.recipes import LanguageModel, load_language_models
-from platform_assets.language_models.refresh import ASSET, MadeAdapter, clean, refresh
+from platform_assets.language_models.refresh import ASSET, MadeAdapter, refresh
 from platform_assets.logbook import Logbook
 from platform_assets.partitions import corpora
 from platform_assets.pods import GPU_POOL, TRAINING_TAGS
@@ -70,7 +70,7 @@ def language_models(
         if made.result:
             run.note(checkpoint, _ended(made, made.result))
     record = ledger.commit(made.record)
-    clean(recipe, checkpoint_store)
+    checkpoint_store.clean(f"{ASSET}/{recipe.name}")
     logbook.settle(checkpoint_store.folder)
     changed = bool(made.result) and latest is not None
     report = Report(rows=1, added=int(latest is None), changed=int(changed))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platform_assets.checkpoints.refresh import Workshop
-from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.language_models.recipes import LanguageModel
 from platform_assets.language_models.texts import texts_of, write_texts
 from platform_assets.provenance import Record, links
@@ -104,11 +103,6 @@ def _job(recipe: LanguageModel, base: Path, folder: Path) -> TrainingJob:
         f"{ASSET}/{recipe.name}",
         task="causal",
     )
-
-
-def clean(recipe: LanguageModel, store: CheckpointStore) -> None:
-    """Remove what the trainings of a recipe left in the scratch folder."""
-    shutil.rmtree(store.scratch / ASSET / recipe.name, ignore_errors=True)
 
 
 def _base(hub: ModelHub, name: str, scratch: Path) -> Path:

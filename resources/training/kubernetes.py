@@ -7,6 +7,7 @@ Not here: what runs in the pod (pod.py, worker.py), pods of earlier launches (le
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,9 @@ class KubernetesTrainer:
             )
             staging.take(job)
         except BaseException:
-            if not staging.has_state():
-                staging.clear()
+            with suppress(OSError, ValueError):  # of the lake: not why the training failed
+                if not staging.has_state():
+                    staging.clear()
             raise
         staging.clear()
         return result_of(done.get_custom_messages())

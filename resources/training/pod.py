@@ -36,7 +36,10 @@ def main(training: str, launch: str, worker: Sequence[str]) -> int:
     while (status := _status(process)) != 0:
         try:
             staging.keep(job)
-        except OSError as error:  # no reason to end a training, and the lake may come back
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # no reason to end a training, and the lake may come back
             _log.warning("the last state is not in the lake: %s", error)
         if status is not None:
             return status

@@ -61,7 +61,8 @@ class Staging:
     def keep(self, job: TrainingJob) -> None:
         """Put the worker's last saved state, unless it is there.
 
-        If another takes its place while it is read, that is left to the next call.
+        If another takes its place while it is read, that is left to the next call. A launch whose
+        files are gone is over, and nobody would remove what came late.
         """
         state, packed = last_state(job.state), job.state.with_name(_STATE)
         if state in (None, self._kept):
@@ -71,7 +72,8 @@ class Staging:
                 archive.add(state, state.relative_to(job.state))
         except FileNotFoundError:
             return
-        if state == last_state(job.state):
+        wanted = any(self._lake.objects(f"{self._prefix}/pairs.parquet"))
+        if wanted and state == last_state(job.state):
             self._lake.put(self._state, packed)
             self._kept = state
 

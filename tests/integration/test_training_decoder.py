@@ -1,5 +1,6 @@
 """A decoder's training on a tiny one: what it must come to, however it is cut up or broken off."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from resources.training import TrainingJob
 from resources.training.causal.blocks import SCHEMA
@@ -128,6 +129,46 @@ def test_killed_at_any_step_it_ends_bit_for_bit_as_if_it_had_not_been(
     assert resumed.result.steps == STEPS - (step - 1) // 2 * 2
     assert resumed.result.metrics == whole.result.metrics
     assert same(resumed, whole)
+
+
+def lost_at_the_third_step(bench: Bench, name: str) -> tuple[TrainingJob, Path]:
+    """A job, and the state that its killed training left."""
+    job = bench.job(name)
+    with pytest.raises(Killed):
+        train_here(job, die="step 3/")
+    (state,) = job.state.glob("*/step-*")
+    return job, state
+
+
+def test_a_state_that_lacks_a_learned_weight_is_not_taken_up(
+    bench: Bench, undisturbed: Trained
+) -> None:
+    job, state = lost_at_the_third_step(bench, "lacking")
+    weights = load_file(state / "model.safetensors")
+    save_file({f"other.{name}": x for name, x in weights.items()}, state / "model.safetensors")
+    resumed = train_here(job)
+    assert resumed.result.steps == STEPS
+    assert same(resumed, undisturbed)
+
+
+class Planted:
+    """What would make a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_no_pickle_in_a_state_is_run(bench: Bench, tmp_path: Path) -> None:
+    job, state = lost_at_the_third_step(bench, "planted")
+    assert not list(state.glob("custom_checkpoint*"))
+    for name in ("custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl"):
+        (state / name).write_bytes(pickle.dumps(Planted(tmp_path / "run")))
+    with pytest.raises(Exception, match=r"[Ww]eights.only|custom checkpoint"):
+        train_here(job)
+    assert not (tmp_path / "run").exists()
 
 
 def test_killed_before_the_adapter_is_written_it_has_no_step_to_do(

@@ -121,14 +121,16 @@ def test_a_lost_pods_training_goes_on_from_its_last_state_in_the_lake(
 
     def lose() -> None:
         """Kill the pod once a state of it is in the lake."""
-        staged = lake.objects("_lakeloom/staging/training/")
-        while not any(found.key.endswith("/state.tar") for found in staged):
-            time.sleep(0.1)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
             staged = lake.objects("_lakeloom/staging/training/")
-        (pod,) = cluster.pods.values()
-        pod.process.kill()
+            if any(found.key.endswith("/state.tar") for found in staged):
+                (pod,) = cluster.pods.values()
+                pod.process.kill()
+                return
+            time.sleep(0.1)
 
-    losing = threading.Thread(target=lose)
+    losing = threading.Thread(target=lose, daemon=True)
     losing.start()
     with pytest.raises(DagsterK8sError):
         materialize(ENGINE, job)

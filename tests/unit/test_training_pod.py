@@ -158,6 +158,7 @@ def test_a_state_that_goes_while_it_is_read_is_not_kept(
     lake = FolderObjectStore(f"file://{tmp_path}/lake")
     job = TrainingJob(tmp_path, tmp_path, tmp_path, tmp_path / "state", {})
     staging = Staging(lake, "tuned", "1")
+    lake.put("_lakeloom/staging/tuned/1/pairs.parquet", b"")
     save(job, 2)
     state = last_state(job.state)
     add = tarfile.TarFile.add
@@ -173,6 +174,10 @@ def test_a_state_that_goes_while_it_is_read_is_not_kept(
     assert not staging.has_state()
     staging.keep(job)
     assert staging.has_state()
+    staging.clear()  # by a run that gave the training up, before its pod
+    save(job, 6)
+    staging.keep(job)
+    assert not staging.has_state()
 
 
 def test_a_pod_ends_by_itself() -> None:

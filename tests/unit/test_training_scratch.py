@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 
 from platform_assets.checkpoints import refresh as encoders
-from platform_assets.checkpoints.recipes import Recipe
 from platform_assets.checkpoints.store import CheckpointStore
 from platform_assets.erasure.search import Find
 from platform_assets.erasure.settle import Ground, _unstaged
 from platform_assets.language_models import refresh as decoders
-from platform_assets.language_models.recipes import load_language_models
 from resources.object_store.folder import FolderObjectStore
 
 LEFT = "_lakeloom/staging/checkpoints/tuned/0/pairs.parquet"
@@ -19,21 +17,15 @@ LEFT = "_lakeloom/staging/checkpoints/tuned/0/pairs.parquet"
 
 def test_equal_names_of_two_assets_do_not_remove_each_others_training(tmp_path: Path) -> None:
     nothing: Any = None
-    store = CheckpointStore(nothing, tmp_path, nothing)
-    workshop = encoders.Workshop(nothing, store, nothing, nothing)
-    (recipe,) = load_language_models().values()
-    mine, theirs = (
-        store.scratch / asset / recipe.name / "made-of" for asset in ("checkpoints", decoders.ASSET)
-    )
-    mine.mkdir(parents=True)
-    theirs.mkdir(parents=True)
-    encoders.clean(Recipe(name=recipe.name, base="tiny"), workshop)
-    assert not mine.exists()
-    assert theirs.exists()
-    mine.mkdir(parents=True)
-    decoders.clean(recipe, store)
-    assert mine.exists()
-    assert not theirs.exists()
+    lake = FolderObjectStore(f"file://{tmp_path}/lake")
+    store = CheckpointStore(lake, tmp_path, nothing)
+    names = [f"{asset}/tuned" for asset in (encoders.ASSET, decoders.ASSET)]
+    for name in names:
+        (store.scratch / name / "made-of").mkdir(parents=True)
+        lake.put(f"_lakeloom/staging/{name}/0/state.tar", b"a state that a lost launch left")
+    store.clean(names[0])
+    assert [name for name in names if (store.scratch / name).exists()] == names[1:]
+    assert [found.key for found in lake.objects()] == [f"_lakeloom/staging/{names[1]}/0/state.tar"]
 
 
 @pytest.mark.parametrize("idle", [True, False])

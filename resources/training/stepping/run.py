@@ -7,13 +7,17 @@ Not here: a step's loss and gradients (contrastive/, causal/), the process (work
 import hashlib
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from safetensors import safe_open
 from transformers import get_scheduler
 
 from resources.training import TrainingJob, TrainingResult
@@ -25,6 +29,12 @@ from resources.training.stepping.processes import is_sharded
 
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 """Names of ours -> those of transformers."""
+_PROGRESS = "progress.json"
+"""What a saved state tells beside weights, optimizer and random numbers. States travel through the
+lake, and what accelerate would make of it, a pickle, can run anything when it is read."""
+_FORM = 2
+_VERSIONS = ("torch", "transformers", "accelerate", "peft")
+"""What decides how a state is laid out: a state of another form or version is not taken up."""
 _NORM = 1.0
 """Gradients are clipped to this L2 norm."""
 
@@ -50,24 +60,6 @@ class Lesson(Protocol):
         ...
 
 
-class Progress:
-    """What a saved state tells beside weights, optimizer, schedule and random numbers."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self.losses: list[float] = []
-        """Of every step so far."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What accelerate saves."""
-        return {"losses": self.losses, "micro_batch": self._memory.micro_batch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what accelerate saved."""
-        self.losses = list(state["losses"])
-        self._memory.micro_batch = state["micro_batch"]
-
-
 class Run:
     """A model, what moves its weights, and the things done with them."""
 
@@ -84,10 +76,9 @@ class Run:
         self._settings, self._log = settings, log
         self._since = time.monotonic()
         self._done = self._texts = 0
+        self._losses: list[float] = []
         self._prepare(model)
         self.memory = Memory(accelerator, self.model, settings.micro_batch, log)
-        self._progress = Progress(self.memory)
-        accelerator.register_for_checkpointing(self._schedule, self._progress)
         accelerator.register_save_state_pre_hook(_leave_out_frozen)
 
     def _prepare(self, model: torch.nn.Module) -> None:
@@ -124,16 +115,41 @@ class Run:
             self._state.clean()
         self.accelerator.wait_for_everyone()
         last = self._state.last()
-        if last is not None:  # what it has not is frozen; DeepSpeed saves all there is
+        if last is not None and (lacking := self._lacking(last)):
+            self._log(f"{last.name} is not taken up, it lacks {lacking}: training begins anew")
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                shutil.rmtree(last)
+            self.accelerator.wait_for_everyone()
+        elif last is not None:  # what it has not is frozen; DeepSpeed saves all there is
             partly = {} if is_sharded(self.accelerator) else {"strict": False}
             self.accelerator.load_state(str(last), **partly)
-        self._done = len(self._progress.losses)
+            told = json.loads((last / _PROGRESS).read_text())
+            self._losses, self.memory.micro_batch = told["losses"], told["micro_batch"]
+            self._schedule.load_state_dict(told["schedule"])
+        self._done = len(self._losses)
+
+    def _lacking(self, state: Path) -> str | None:
+        """A weight that is learned and not in a saved state; None if there is none.
+
+        Of weights that are one, a state has one by any of their names.
+        """
+        if is_sharded(self.accelerator):
+            return None
+        with safe_open(state / "model.safetensors", "pt") as file:
+            there = set(file.keys())
+        names: dict[int, list[str]] = {}
+        for name, weight in self.model.named_parameters(remove_duplicate=False):
+            if weight.requires_grad:
+                names.setdefault(id(weight), []).append(name)
+        return next((each[0] for each in names.values() if there.isdisjoint(each)), None)
 
     def _fingerprint(self, job: TrainingJob, made_of: Sequence[str]) -> str:
         """Digest of all that decides the weights: a state is taken up only if it is the same."""
         sharded = self.accelerator.state.deepspeed_plugin
         stage = sharded.zero_stage if sharded else None  # decides how a state is laid out
-        parts = [*made_of, dict(job.hyperparameters), self.accelerator.num_processes, stage]
+        computed = [self.accelerator.num_processes, stage, self.accelerator.mixed_precision]
+        parts = [_FORM, *made_of, dict(job.hyperparameters), *computed, *map(version, _VERSIONS)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def finish(self, lesson: Lesson, stepped: Stepped) -> None:
@@ -147,7 +163,7 @@ class Run:
             f"training on {self.accelerator.device} in {self.accelerator.mixed_precision}: "
             f"steps {self._done + 1} to {self.total}"
         )
-        losses = self._progress.losses
+        losses, self._since = self._losses, time.monotonic()
         for step, loss in enumerate(losses, start=1):
             stepped(step, loss)
         while len(losses) < self.total:
@@ -157,7 +173,7 @@ class Run:
 
     def step(self, lesson: Lesson) -> None:
         """Do the next step; now and then log progress and save the state."""
-        step = len(self._progress.losses)
+        step = len(self._losses)
         learned = lesson.learn(step)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), _NORM)
         if not math.isfinite(learned.loss):
@@ -166,7 +182,7 @@ class Run:
             raise _no_number("gradients", step, lesson)
         self._optimizer.step()
         self._schedule.step()
-        self._progress.losses.append(learned.loss)
+        self._losses.append(learned.loss)
         self._texts += learned.texts
         self._report(step + 1)
         if (step + 1) % self._settings.save_steps == 0:
@@ -177,19 +193,22 @@ class Run:
         if step % max(1, self.total // 20) and step != self.total:
             return
         speed = self._texts / (time.monotonic() - self._since)
-        loss = self._progress.losses[-1]
+        loss = self._losses[-1]
         self._log(f"step {step}/{self.total} loss {loss:.4f} {speed:.1f} texts/s")
         self._since, self._texts = time.monotonic(), 0
 
     def save(self) -> None:
         """Save model, optimizer, schedule, losses and random states; complete or not at all."""
-        step = len(self._progress.losses)
+        step = len(self._losses)
         partial = self._state.partial(step)
         if self._state.last() == partial.with_suffix(""):
             return
         self.accelerator.save_state(str(partial))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
+            told: dict[str, Any] = {"losses": self._losses, "micro_batch": self.memory.micro_batch}
+            told["schedule"] = self._schedule.state_dict()
+            (partial / _PROGRESS).write_text(json.dumps(told))
             self._state.publish(step)
         self.accelerator.wait_for_everyone()
 
@@ -199,7 +218,7 @@ class Run:
             steps=self.total - self._done,
             world_size=self.accelerator.num_processes,
             device=str(self.accelerator.device),
-            losses=tuple(enumerate(self._progress.losses, start=1)),
+            losses=tuple(enumerate(self._losses, start=1)),
             seconds=time.monotonic() - started,
             metrics=metrics or {},
         )
