@@ -6,7 +6,9 @@ Not here: which corpora are looked at, and when (bucket_uploads.py, bucket_event
 of the objects (platform_assets).
 """
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -50,9 +52,9 @@ def told(
     Not where the last run failed: what it was told of is in no notice any more.
     """
     return {
-        corpus: ("", before.get(corpus, ("", 0))[1] + 1)
+        corpus: (_digest(keys), before.get(corpus, ("", 0))[1] + 1)
         for corpus, keys in named.items()
-        if keys and _manifest(instance, corpus)[1] > LARGE and not _failed(instance, corpus)
+        if keys and _manifest(instance, corpus).rows > LARGE and not _failed(instance, corpus)
     }
 
 
@@ -83,7 +85,8 @@ def requested(
 ) -> tuple[list[dg.RunRequest], list[dg.AddDynamicPartitionsRequest]]:
     """A run for each corpus that changed, and the partitions of new ones.
 
-    None for a listing that the manifest was held against, unless the corpus's last run failed.
+    None for a listing that the manifest was held against, unless the run that did so failed, or
+    the last one that was requested.
 
     Args:
         instance: Where runs and manifests are known.
@@ -109,21 +112,38 @@ def _config(keys: Collection[str]) -> dict[str, object]:
 
 
 def _done(instance: dg.DagsterInstance, corpus: str, digest: str) -> bool:
-    return _manifest(instance, corpus)[0] == digest and not _failed(instance, corpus)
+    manifest = _manifest(instance, corpus)
+    return manifest.listing == digest and manifest.whole and not _failed(instance, corpus)
 
 
-def _manifest(instance: dg.DagsterInstance, corpus: str) -> tuple[str, int]:
-    """Digest of the listing that a manifest was last held against, and its rows."""
+def _digest(keys: Collection[str]) -> str:
+    """Of named objects; no listing has it."""
+    return f"keys-{hashlib.sha256(chr(10).join(sorted(keys)).encode()).hexdigest()}"
+
+
+class _Manifest(NamedTuple):
+    """A manifest as it was materialised last."""
+
+    listing: str = ""
+    """Digest of what it was held against."""
+    rows: int = 0
+    whole: bool = True
+    """Whether the run that did so, and more after it, got through."""
+
+
+def _manifest(instance: dg.DagsterInstance, corpus: str) -> _Manifest:
     of = dg.AssetRecordsFilter(dg.AssetKey(UPLOAD_ASSETS[0]), asset_partitions=[corpus])
     for record in instance.fetch_materializations(of, limit=1).records:
         if record.asset_materialization:
             shown = record.asset_materialization.metadata
             digest, rows = shown.get(LISTING_METADATA), shown.get("dagster/row_count")
-            return (
+            run = instance.get_run_by_id(record.run_id)
+            return _Manifest(
                 str(digest.value) if digest else "",
                 rows.value if isinstance(rows, dg.IntMetadataValue) and rows.value else 0,
+                run is None or run.status == dg.DagsterRunStatus.SUCCESS,
             )
-    return "", 0
+    return _Manifest()
 
 
 def _failed(instance: dg.DagsterInstance, corpus: str) -> bool:

@@ -157,7 +157,7 @@ def _merged(
 def _read(lake: ObjectStore, key: str) -> pa.Table | None:
     try:
         return pq.read_table(pa.BufferReader(lake.get(key))).cast(HITS)
-    except (FileNotFoundError, pa.ArrowException, OSError):  # lost or damaged
+    except (FileNotFoundError, pa.ArrowException, ValueError):  # lost, damaged, of another version
         return None
 
 

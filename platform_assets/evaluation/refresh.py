@@ -107,6 +107,8 @@ def refresh(
                 row = _measure(corpus, query, retriever, position, ranking)
                 rows[row["result_id"]] = row
                 progress(len(rows), len(queries) * RETRIEVERS)
+    else:
+        forget_part_hits(index.record, index.lake)
     own = OwnRows(warehouse, EVALUATION, {"corpus": corpus, "encoder": encoder_name})
     by_query: dict[str, list[dict[str, object]]] = {}
     for row in rows.values():

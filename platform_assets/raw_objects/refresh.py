@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -84,8 +85,11 @@ class Manifest:
 
     @property
     def listing(self) -> str:
-        """Digest of the listing that the manifest was held against."""
-        return listing_digest(self._numbers.values())
+        """Digest of the listing that the manifest was held against.
+
+        Empty where another writer came between.
+        """
+        return listing_digest(self._numbers.values()) if self.own.undisturbed else ""
 
     def keep(self) -> None:
         """Note how the buckets are left."""
@@ -106,6 +110,7 @@ def refresh(
     Where `keys` are named, only these objects are looked at (`compare`).
     """
     found = compare(corpus, lake, warehouse, code_version, keys)
+    gone: set[str] = set()
 
     def compute(doc_ids: Sequence[str]) -> pa.Table:
         chosen = pc.is_in(found.objects.column("doc_id"), pa.array(doc_ids, pa.string()))
@@ -113,13 +118,16 @@ def refresh(
         with ThreadPoolExecutor(READERS) as readers:
             keys = [f"{corpus}/{row['key']}" for row in rows.values()]
             digests = list(readers.map(lambda key: _digest(lake, key), keys))
-        read = zip(rows.values(), digests, strict=True)
+        read = list(zip(rows.values(), digests, strict=True))
+        gone.update(row["doc_id"] for row, sha256 in read if not sha256)
         if arrivals:
             arrivals.add(row["modified"] for row in rows.values())
         return rows_of(RAW_OBJECTS, [{**row, "sha256": sha256} for row, sha256 in read if sha256])
 
     found.own.carry_out(found.plan, compute, {}, WAVE)
-    return Manifest(found.own, _numbers(corpus, found.objects, found.own, warehouse))
+    there = pc.invert(pc.is_in(found.objects.column("doc_id"), pa.array(gone, pa.string())))
+    numbers = _numbers(corpus, found.objects.filter(there), found.own, warehouse)
+    return Manifest(found.own, numbers)
 
 
 def _with_named(
@@ -135,7 +143,7 @@ def _with_named(
     None where a key cannot be asked for.
     """
     try:
-        there = named(lake, corpus, keys)
+        there = named(lake, corpus, sorted(set(keys)))
     except ValueError:
         return None
     buckets.reopen([document_id(corpus, key) for key in keys])
@@ -202,8 +210,11 @@ def _identified(corpus: str, code_version: str, batch: pa.RecordBatch) -> pa.Rec
 
 
 def _digest(lake: ObjectStore, key: str) -> str | None:
-    """Digest of an object's bytes; None if it was deleted after it was listed."""
-    try:
-        return lake.sha256(key)
-    except FileNotFoundError:
-        return None
+    """Digest of an object's bytes; None if it was deleted after it was listed.
+
+    One that is overwritten while it is read counts as gone to the store, and is read once more.
+    """
+    for _ in range(2):
+        with suppress(FileNotFoundError):
+            return lake.sha256(key)
+    return None

@@ -48,6 +48,8 @@ class WebhookQueue:
         Raises:
             OSError: the file cannot be written.
         """
+        if not names:
+            return
         with self._lock, self._transaction():
             for corpus, keys in by_corpus(names).items():
                 self._put(corpus, set(names_of(corpus, keys)))

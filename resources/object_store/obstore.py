@@ -166,14 +166,17 @@ class ObstoreObjectStore:
         """
         from obstore.exceptions import PreconditionError
 
-        path, done = self._path(key), 0
+        path, done, size = self._path(key), 0, -1
         options: GetOptions = {"version": version} if version else {}
         for attempt in attempts():
             with attempt, clear_errors(self._url):
+                if done == size:  # it broke off behind the last byte
+                    return
                 try:
                     found = self._client.get(path, options=options)
                 except PreconditionError:
                     raise FileNotFoundError(f"{key} changed while it was read") from None
+                size = int(found.meta["size"])
                 for part in found.stream(min_chunk_size=CHUNK_BYTES):
                     yield memoryview(part)
                     done += len(part)

@@ -22,6 +22,7 @@ import yaml
 from sqlalchemy import make_url
 
 from platform_assets.results import WORK
+from platform_assets.settled import FORM
 from tests.servers import running
 from tests.servers.forwarder import port_before
 from tests.servers.jobs_on_podman import Jobs, jobs_on_podman
@@ -255,7 +256,7 @@ def test_an_edit_costs_one_document(place: Place, recovery: Recovery) -> None:
 
     lake = S3Store(BUCKET, client_options={"allow_http": True})
     noted = [each["path"] for page in lake.list("_lakeloom/settled/") for each in page]
-    assert "_lakeloom/settled/documents/house.1.json" in noted
+    assert f"_lakeloom/settled/documents/house.{FORM}.json" in noted
     (recovery.texts / "travel-1.txt").write_text("Trains are preferred to aeroplanes.\n")
     place.lakeloom("ingest", str(recovery.texts), "--corpus", "house")
     run = place.succeeded(STEPS, HOUSE)

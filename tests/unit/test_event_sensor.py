@@ -248,3 +248,39 @@ def test_the_cursor_does_not_grow_with_objects_or_notices(watch: Watch) -> None:
         sizes.append(len(watch.cursors["bucket_events"] or ""))
     assert set(sizes) == {sizes[0]}
     assert json.loads(watch.cursors["bucket_events"] or "")["seen"].keys() == {"birds"}
+
+
+@pytest.mark.parametrize("sensor", [bucket_events, bucket_uploads])
+def test_what_a_run_by_hand_left_undone_is_found(watch: Watch, sensor: dg.SensorDefinition) -> None:
+    """It brought the manifest in line, and failed after that."""
+    watch.lake.put("birds/owl.md", b"# Owl")
+
+    @dg.asset(name="raw_objects", partitions_def=corpora)
+    def manifest() -> dg.MaterializeResult[None]:
+        items = watch.lake.objects("birds/")
+        listing = listing_digest(object_number(x.key, x.etag, x.size) for x in items)
+        return dg.MaterializeResult(metadata={LISTING_METADATA: listing, "dagster/row_count": 1})
+
+    @dg.asset(deps=[manifest], partitions_def=corpora)
+    def documents() -> None:
+        raise ValueError("a fault of the moment")
+
+    watch.instance.add_dynamic_partitions(corpora.name or "", ["birds"])
+    dg.materialize(
+        [manifest, documents], instance=watch.instance, partition_key="birds", raise_on_error=False
+    )
+    watch.queue.put(["birds/owl.md"])
+    assert watch.tick(sensor) == ["birds"]
+
+
+def test_other_keys_are_another_run_though_the_cursor_was_reset(watch: Watch) -> None:
+    watch.rows = LARGE + 1
+    watch.lake.put("birds/owl.md", b"# Owl")
+    watch.materialize("birds")
+    for name in ("owl", "jay"):
+        watch.queue.put([f"birds/{name}.md"])
+        assert watch.tick() == ["birds"]
+        watch.finish()
+        watch.queue.acknowledge("1000")
+        watch.cursors.clear()
+    assert len({request.run_key for request in watch.requests}) == 2

@@ -123,3 +123,44 @@ def test_after_a_look_that_was_not_noted_all_is_listed(shelf: Shelf) -> None:
     shelf.write(NOTES[1], "as it is now")
     assert shelf.changes(NOTES[2]) == (0, 1, 0)
     assert shelf.lake.listings == 1
+
+
+def test_an_object_named_twice_counts_once(shelf: Shelf) -> None:
+    shelf.write(NOTES[0], "as it is now")
+    named = shelf.look(NOTES[0], NOTES[0]).listing
+    assert named == shelf.look().listing
+
+
+def test_an_object_that_goes_while_it_is_read_and_comes_back_is_taken_in(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Counted, "sha256", gone)
+        shelf.write("notes/fleeting.md", "there and gone")
+        assert shelf.changes() == (0, 0, 0)
+    back = shelf.look()
+    assert back.own.report.added == 1
+    assert back.listing == shelf.look().listing
+
+
+def gone(_: Counted, key: str) -> str:
+    raise FileNotFoundError(key)
+
+
+def test_an_object_overwritten_while_it_is_read_is_read_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = FolderObjectStore.sha256, list[str]()
+
+    def overwritten(self: FolderObjectStore, key: str) -> str:
+        tries.append(key)
+        return gone(shelf.lake, key) if len(tries) == 1 else real(self, key)
+
+    monkeypatch.setattr(Counted, "sha256", overwritten)
+    shelf.write(NOTES[0], "as it is now")
+    assert shelf.changes() == (0, 1, 0)
+
+
+def test_times_are_to_the_second(shelf: Shelf) -> None:
+    """All that S3 says of a single object."""
+    assert {row["modified"].microsecond for row in shelf.rows()} == {0}
