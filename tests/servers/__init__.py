@@ -18,10 +18,13 @@ PATIENCE_SECONDS = 60
 def free_ports(count: int, offset: int = 0) -> list[int]:
     """Ports of the loopback that are free, each together with the port `offset` above it."""
     found: list[int] = []
+    taken: set[int] = set()
     while len(found) < count:
         port = random.randrange(20_000, 32_000)  # below what the kernel gives to clients
-        if port not in found and all(map(_is_free, {port, port + offset})):
+        wanted = {port, port + offset}  # one port's other may be another port itself
+        if taken.isdisjoint(wanted) and all(map(_is_free, wanted)):
             found.append(port)
+            taken |= wanted
     return found
 
 
