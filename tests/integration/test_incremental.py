@@ -21,7 +21,7 @@ from platform_assets.raw_objects.table import document_id
 from platform_assets.vector_indexes import assets as vector_indexes
 from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
-from resources.warehouse import TableSpec, iceberg_files
+from resources.warehouse import TableSpec, iceberg
 from sensors.listings import requested, told
 from tests.spies import Platform
 
@@ -322,15 +322,16 @@ def test_another_encoder_redoes_its_own_partitions_alone(facts: Facts) -> None:
 def test_an_edit_reads_its_own_bucket(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of documents and chunks; the manifest is compared whole, by what listings say."""
     read: dict[str, set[int]] = {}
-    files_of = iceberg_files.files_of
+    of_buckets = iceberg.of_buckets
 
     def watched(planned: Any, buckets: Any) -> Any:
-        tasks = files_of(planned, buckets)
-        name = planned.table_metadata.location.rsplit("/", 1)[-1]
-        read.setdefault(name, set()).update(task.file.partition[1] for task in tasks)
+        tasks = of_buckets(planned, buckets)
+        for task in tasks:
+            name = task.file.file_path.split("/data/")[0].rsplit("/", 1)[-1]
+            read.setdefault(name, set()).add(task.file.partition[1])
         return tasks
 
-    monkeypatch.setattr(iceberg_files, "files_of", watched)
+    monkeypatch.setattr(iceberg, "of_buckets", watched)
     facts.materialize("key:raw_objects or key:documents or key:chunks")
     assert {name for name, buckets in read.items() if buckets} == {"raw_objects"}
     read.clear()

@@ -106,7 +106,7 @@ def test_an_index_with_a_failed_query_is_refused(almanac: Almanac) -> None:
 
 
 def test_a_significantly_worse_index_is_refused(almanac: Almanac) -> None:
-    stray = Hit("0", 1.0, "", {"key": "no such document"})
+    stray = Hit("0", 1.0, "", {"doc_id": "no such document"})
     before, query = almanac.served(), almanac.edit()
     almanac.platform.materialize(CORPUS, select="+key:vector_index")
     faulty = FaultyVectors(almanac.vectors, lambda real: Misled(real, lambda _: [stray]))

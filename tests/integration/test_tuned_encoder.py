@@ -72,7 +72,7 @@ def overtaken(quarry: Quarry) -> dict[Any, Any]:
     """The base encoder finds nothing any more; the rows of the promotion that follows."""
     quarry.platform.write(CORPUS, "slate.md", "# Roofing with slate\n\nSlate is riven thin.\n")
     quarry.materialize("+key:vector_index")
-    stray = Hit("0", 1.0, "", {"key": "no such document"})
+    stray = Hit("0", 1.0, "", {"doc_id": "no such document"})
     lost = FaultyVectors(quarry.state.vectors, lambda real: Misled(real, lambda _: [stray]))
     quarry.materialize("key:retrieval_evaluation", TUNED)
     quarry.materialize("key:retrieval_evaluation", BASE, vectors=lost)
