@@ -20,10 +20,11 @@ from pydantic import TypeAdapter
 
 from resources import registry
 from resources.settings import Settings
-from resources.training import TrainingJob
+from resources.training import TrainingJob, launch
 from tests.integration.test_training_engines import ENDLESS, make_job, materialize
 from tests.servers.kubernetes_double import Cluster, inherited, kubernetes_double
 from tests.servers.seaweed import BUCKET, Seaweed
+from tests.trainings import STEPS
 
 pytestmark = pytest.mark.slow
 
@@ -37,8 +38,6 @@ from pytest import MonkeyPatch
 MonkeyPatch().setattr("{FOLDER}", Path(sys.argv[3]))
 {ENDLESS}
 """
-STEPS = 300
-"""More than are done before the pod is lost, a few seconds after the first of them."""
 ENGINE = "kubernetes://search?image=registry.internal/lakeloom:1&deadline_seconds=600"
 
 
@@ -114,10 +113,10 @@ def test_what_a_killed_run_left_goes_with_the_next_launch(cluster: Cluster, tmp_
 
 
 def test_a_lost_pods_training_goes_on_from_its_last_state_in_the_lake(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = registry.connect_lake(Settings.from_env())
-    job = make_job(tmp_path, steps=STEPS, save_steps=1)
+    job = make_job(tmp_path, save_steps=1)
 
     def lose() -> None:
         """Kill the pod once a state of it is in the lake."""
@@ -132,8 +131,10 @@ def test_a_lost_pods_training_goes_on_from_its_last_state_in_the_lake(
 
     losing = threading.Thread(target=lose, daemon=True)
     losing.start()
-    with pytest.raises(DagsterK8sError):
-        materialize(ENGINE, job)
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "WORKER", "tests.faults.halted_worker")
+        with pytest.raises(DagsterK8sError):
+            materialize(ENGINE, job)
     losing.join()
     shutil.rmtree(tmp_path / "pod")  # another pod has another volume
     heard: list[tuple[int, float]] = []
