@@ -30,6 +30,10 @@ BATCH_TOKENS = 1536
 """Rows enough to keep the matrix units busy, few enough for the activations to stay in cache."""
 
 
+AHEAD = 2
+"""Requests for each stream: one that it computes and one that waits, so that it never does."""
+
+
 class OpenVinoBackend:
     """Loads BERT checkpoints; the encoders last used stay loaded in the process."""
 
@@ -79,6 +83,9 @@ class OpenVinoEncoder:
         self.dimensions = checkpoint.shape.hidden_size
         self.tokenizer = FastTokenizer(checkpoint)
         self._compiled = compiled
+        streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._most = AHEAD * streams
+        """Requests that wait or run at once."""
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Encode texts, in the order given, `progress` counting those done since its last call.
@@ -89,25 +96,30 @@ class OpenVinoEncoder:
         Raises:
             ValueError: a text has more tokens than the encoder takes; nothing is ever cut off.
         """
-        from openvino import AsyncInferQueue
-
         vectors = np.empty((len(texts), self.dimensions), np.float32)
-        done: deque[int] = deque()
+        running: deque[tuple[Any, list[int]]] = deque()
+        idle: list[Any] = []
 
-        def store(request: Any, rows: list[int]) -> None:
+        def finish() -> None:
+            request, rows = running.popleft()
+            request.wait()
             means = request.get_output_tensor(0).data
             vectors[rows] = means / np.linalg.norm(means, axis=1, keepdims=True)
-            done.append(len(rows))
+            idle.append(request)
+            if progress:
+                progress(len(rows))
 
-        queue = AsyncInferQueue(self._compiled)
-        queue.set_callback(store)
+        # No callbacks: the engine's threads drop them late, and a process that ends then aborts.
         try:
             for rows, ids in self._batches(texts):
-                queue.start_async({0: ids}, rows)
-                _report(done, progress)
+                if len(running) == self._most:
+                    finish()
+                request = idle.pop() if idle else self._compiled.create_infer_request()
+                request.start_async({0: ids})
+                running.append((request, rows))
         finally:
-            queue.wait_all()
-        _report(done, progress)
+            while running:
+                finish()
         return vectors
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.int32]]]:
@@ -119,13 +131,6 @@ class OpenVinoEncoder:
                 size = max(1, BATCH_TOKENS // length)
                 for part in (alike[i : i + size] for i in range(0, len(alike), size)):
                     yield [text.row for text in part], np.array([text.ids for text in part], "i4")
-
-
-def _report(done: "deque[int]", progress: Progress | None) -> None:
-    """Report from the caller's thread what the engine's threads have finished."""
-    count = sum(done.popleft() for _ in range(len(done)))
-    if progress and count:
-        progress(count)
 
 
 @lru_cache(maxsize=1)

@@ -60,6 +60,25 @@ def test_progress_counts_every_text_in_the_callers_thread(encoder: OpenVinoEncod
     assert {thread for _, thread in seen} == {threading.get_ident()}
 
 
+ENCODES_AND_ENDS = """
+import os, sys
+from pathlib import Path
+from resources.encoding.openvino import OpenVinoBackend
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+OpenVinoBackend("f32").load(Path(sys.argv[1])).encode(["one two"])
+"""
+
+
+def test_a_process_that_ends_after_encoding_ends_well(folder: Path) -> None:
+    """On one core, where the engine's threads are still busy when the interpreter goes."""
+    ends = [
+        subprocess.run([sys.executable, "-c", ENCODES_AND_ENDS, str(folder)], check=False)
+        for _ in range(5)
+    ]
+    assert [end.returncode for end in ends] == [0] * 5
+
+
 def test_too_long_text_is_named_and_never_cut(
     encoder: OpenVinoEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
