@@ -78,6 +78,7 @@ class Buckets:
             own: The rows themselves.
         """
         self._warehouse = warehouse
+        self._table = next(source.table for source in (*sources, *own))
         self._made_by = sha256_text("|".join(made_by))
         self._upstream = [source.states(warehouse) for source in sources]
         self.own = {source.table.name: source for source in own}
@@ -93,7 +94,7 @@ class Buckets:
     def reopen(self, groups: Collection[str]) -> None:
         """Look at the buckets of some groups, whatever is known of them."""
         if groups:
-            touched = set(self._warehouse.buckets(pa.array(list(groups), pa.string())).to_pylist())
+            touched = set(self._places(groups))
             self.open |= touched
             self.known = {each: of for each, of in self.known.items() if each not in touched}
 
@@ -118,7 +119,7 @@ class Buckets:
                 for source in own
             }
         )
-        left = self._warehouse.buckets(pa.array(list(unsettled), pa.string())).to_pylist()
+        left = self._places(unsettled)
         noted = {
             bucket: dict(values.get(int(bucket), {}))
             for bucket in states
@@ -129,6 +130,11 @@ class Buckets:
     def forget(self) -> None:
         """Have all buckets looked at the next time."""
         self._settled.keep({}, {})
+
+    def _places(self, groups: Collection[str]) -> list[int]:
+        """The buckets of some groups, the same in all the tables."""
+        places = self._warehouse.buckets(self._table, pa.array(list(groups), pa.string()))
+        return [int(place) for place in places.to_pylist()]
 
     def _states(self, own: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
         found = [*self._upstream, *(own[name] for name in self.own)]

@@ -30,7 +30,7 @@ def leaves(warehouse: Warehouse, table: TableSpec, rows: pa.Table) -> dict[int, 
     """Size and digest of each bucket of some rows, which have the group, the key and `digest`."""
     if not rows.num_rows:
         return {}
-    places = warehouse.buckets(rows.column(table.group))
+    places = warehouse.buckets(table, rows.column(table.group))
     found = {}
     for bucket in sorted(pc.unique(places).to_pylist()):
         of_bucket = rows.filter(pc.equal(places, bucket))

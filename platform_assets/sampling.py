@@ -29,7 +29,7 @@ def of_few_buckets(warehouse: Warehouse, documents: Source, most: int) -> list[s
         found.append(ids)
         taken, count = 2 * taken, count + len(ids)
     ids = pa.concat_arrays(found) if found else pa.array([], pa.string())
-    places = warehouse.buckets(ids)
+    places = warehouse.buckets(documents.table, ids)
     ordered = pa.table({"bucket": places, "id": ids}).sort_by(
         [("bucket", "ascending"), ("id", "ascending")]
     )

@@ -155,7 +155,7 @@ class OwnRows:
         if self._warehouse.publish(self.table, self._branch):
             self._head = staged
         else:
-            for wave in waves(dict.fromkeys(self._staged, 1), REPLAYED, self._warehouse.buckets):
+            for wave in waves(dict.fromkeys(self._staged, 1), REPLAYED, self._places):
                 rows = self._warehouse.scan(self.table, self._scope, groups=wave, snapshot=staged)
                 self._warehouse.replace(self.table, self._scope, wave, rows)
             self.discard()
@@ -203,8 +203,11 @@ class OwnRows:
     ) -> Iterable[tuple[str, ...]]:
         """Waves of a plan's stale groups; one empty wave where groups only have to go."""
         stale = {group: weights.get(group, 1) for group in plan.stale}
-        found = waves(stale, capacity, self._warehouse.buckets)
+        found = waves(stale, capacity, self._places)
         return found if stale else [()] * bool(plan.removed)
+
+    def _places(self, groups: pa.Array) -> pa.Array:
+        return self._warehouse.buckets(self.table, groups)
 
     def _complete(self, rows: pa.Table) -> pa.Table:
         columns = {name: rows.column(name) for name in rows.column_names}

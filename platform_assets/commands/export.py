@@ -52,8 +52,11 @@ def _export(
         "written": 0,
     }
     if plan:
-        buckets = {warehouse.bucket(group) for group in (*plan.stale, *plan.removed)}
-        places = {g: warehouse.bucket(g) for g in set(wanted.column(table.group).to_pylist())}
+        differing = pa.array([*plan.stale, *plan.removed], pa.string())
+        buckets = set(warehouse.buckets(table, differing).to_pylist())
+        there = wanted.column(table.group).unique()
+        numbers = warehouse.buckets(table, there).to_pylist()
+        places = dict(zip(there.to_pylist(), numbers, strict=True))
         groups = [group for group, bucket in places.items() if bucket in buckets]
         rows = warehouse.scan(table, scope, groups=groups, snapshot=snapshot)
         column = [places[group] for group in rows.column(table.group).to_pylist()]

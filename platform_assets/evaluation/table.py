@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from platform_assets.queries.table import FEW
 from resources.warehouse import TableSpec
 
 EVALUATION = TableSpec.of(
@@ -24,4 +25,5 @@ EVALUATION = TableSpec.of(
     group="query_id",
     key="result_id",
     content=("result_id", "ndcg_10", "mrr_10", "recall_10", "error"),
+    buckets=FEW,
 )

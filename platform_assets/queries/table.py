@@ -4,6 +4,8 @@ import pyarrow as pa
 
 from resources.warehouse import TableSpec
 
+FEW = 4
+"""Buckets of tables by query, which are read whole and are small in large corpora too."""
 JUDGEMENT = pa.struct([("key", pa.string()), ("grade", pa.int32())])
 
 QUERIES = TableSpec.of(
@@ -19,6 +21,7 @@ QUERIES = TableSpec.of(
     group="query_id",
     key="query_id",
     content=("query_id", "text", "split", "judgements", "origin"),
+    buckets=FEW,
 )
 
 TRAINING_PAIRS = TableSpec.of(
@@ -35,4 +38,5 @@ TRAINING_PAIRS = TableSpec.of(
     group="query_id",
     key="query_id",
     content=("query_id", "query", "positive", "positive_key", "negatives", "negative_keys"),
+    buckets=FEW,
 )

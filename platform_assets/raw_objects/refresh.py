@@ -173,7 +173,7 @@ def _numbers(corpus: str, objects: pa.Table, own: OwnRows, warehouse: Warehouse)
     found = {bucket: int(noted[LISTED], 16) for bucket, noted in known.items()}
     for batch in objects.to_batches(PAGE):
         columns = (batch.column(name).to_pylist() for name in ("key", "etag", "size"))
-        places = warehouse.buckets(batch.column("doc_id")).to_pylist()
+        places = warehouse.buckets(RAW_OBJECTS, batch.column("doc_id")).to_pylist()
         for bucket, key, etag, size in zip(places, *columns, strict=True):
             number = object_number(f"{corpus}/{key}", etag, size)
             found[bucket] = found.get(bucket, 0) + number

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -247,7 +248,8 @@ class _Builder:
             stale = set(plan.stale)
             self.begun += len(stale)
             weights = Counter(homes[chunk_id] for chunk_id in stale)
-            for wave in waves(weights, WAVE_POINTS, self.warehouse.buckets):
+            places = partial(self.warehouse.buckets, CHUNKS)
+            for wave in waves(weights, WAVE_POINTS, places):
                 points = list(_points(source, self.warehouse, wave, stale))
                 builder.upsert(points)
                 report.work.upserted += len(points)

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 MAIN = "main"
 """The branch that readers of a table see."""
+BUCKETS = 64
+"""Few enough for a small corpus to be read whole, many enough for a change in a million."""
 STAGED = "staged-"
 """How the name of a branch for one run begins; maintenance drops those that a crash left."""
 
@@ -33,6 +35,9 @@ class TableSpec:
     content: tuple[str, ...]
     """Columns that make up a row's content; `digest` is computed from them."""
     comment: str
+    buckets: int
+    """Into which a new table is cut by group. A change reads and rewrites a bucket, who reads a
+    table whole opens all. Tables with the same group have as many, whatever later versions say."""
 
     @classmethod
     def of(
@@ -45,6 +50,7 @@ class TableSpec:
         group: str,
         key: str,
         content: tuple[str, ...],
+        buckets: int = BUCKETS,
     ) -> "TableSpec":
         """A table from described columns; scope columns, fingerprint and digest are added.
 
@@ -56,6 +62,7 @@ class TableSpec:
             group: See the class.
             key: See the class.
             content: See the class.
+            buckets: See the class.
         """
         described = {
             **{column: (pa.string(), f"Partition: {column}.") for column in scope},
@@ -67,7 +74,7 @@ class TableSpec:
             pa.field(column, kind, metadata={"comment": text})
             for column, (kind, text) in described.items()
         )
-        return cls(name, schema, scope, group, key, content, comment)
+        return cls(name, schema, scope, group, key, content, comment, buckets)
 
 
 Scope = Mapping[str, str]
@@ -208,11 +215,11 @@ class Warehouse(Protocol):
         """Forget a branch and what was committed there; nothing happens if there is none."""
         ...
 
-    def bucket(self, group: str) -> int:
+    def bucket(self, table: TableSpec, group: str) -> int:
         """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
         ...
 
-    def buckets(self, groups: pa.Array) -> pa.Array:
+    def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups, as integers; `groups` may be chunked."""
         ...
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-BUCKETS = 16
 PROPERTIES = {
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
@@ -51,6 +50,7 @@ class IcebergWarehouse:
         self._catalog = catalog
         self._locks = locks
         self._plans = Plans()
+        self._cuts: dict[str, int] = {}
 
     def __reduce__(self) -> tuple[Callable[..., "IcebergWarehouse"], tuple[object, ...]]:
         """Pickled as what opens its catalog, the database's password included."""
@@ -76,7 +76,7 @@ class IcebergWarehouse:
         if groups is not None:
             within = {table.group: groups}
             names = list(dict.fromkeys([*names, table.group]))
-            buckets = set(self.buckets(pa.array(groups, pa.string())).to_pylist())
+            buckets = set(self.buckets(table, pa.array(groups, pa.string())).to_pylist())
         planned = self._scan(table, scope, names, snapshot)
         tasks = of_buckets(self._plans.files(planned), buckets)
         found = read(planned, tasks, table.schema, names, scope, within)
@@ -145,16 +145,20 @@ class IcebergWarehouse:
 
         self._committed(table, partial(drop, branch=branch))
 
-    def bucket(self, group: str) -> int:
+    def bucket(self, table: TableSpec, group: str) -> int:
         """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
-        return int(self.buckets(pa.array([group]))[0].as_py())
+        return int(self.buckets(table, pa.array([group]))[0].as_py())
 
-    def buckets(self, groups: pa.Array) -> pa.Array:
+    def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups."""
         from pyiceberg.transforms import BucketTransform
         from pyiceberg.types import StringType
 
-        return BucketTransform(BUCKETS).pyarrow_transform(StringType())(groups)
+        from resources.warehouse.iceberg_schema import cut_into
+
+        if table.name not in self._cuts:
+            self._cuts[table.name] = cut_into(self._table(table), table) or table.buckets
+        return BucketTransform(self._cuts[table.name]).pyarrow_transform(StringType())(groups)
 
     def snapshots(self, table: TableSpec) -> list[str]:
         """Ids of the snapshots that can be read, the oldest first."""
@@ -192,7 +196,7 @@ class IcebergWarehouse:
         """Rows of some groups in any snapshot that can be read."""
         from resources.warehouse.iceberg_erasure import history
 
-        found = self.buckets(pa.array(groups, pa.string())).to_pylist()
+        found = self.buckets(table, pa.array(groups, pa.string())).to_pylist()
         buckets = dict(zip(groups, found, strict=True))
         return history(self._table(table), table, scope, columns, buckets)
 
@@ -270,8 +274,16 @@ class IcebergWarehouse:
                 with transaction.update_spec() as spec:
                     for column in table.scope:
                         spec.add_field(column, IdentityTransform(), column)
-                    spec.add_field(table.group, BucketTransform(BUCKETS), f"{table.group}_bucket")
+                    bucket: BucketTransform[str] = BucketTransform(self._cut_for(table))
+                    spec.add_field(table.group, bucket, f"{table.group}_bucket")
         return self._catalog.load_table(identifier)
+
+    def _cut_for(self, table: TableSpec) -> int:
+        """Buckets for a new table: those of the tables with its group that are there."""
+        from resources.warehouse.iceberg_schema import cut_into
+
+        loaded = map(self._catalog.load_table, self._catalog.list_tables(NAMESPACE))
+        return next(filter(None, (cut_into(each, table) for each in loaded)), table.buckets)
 
     def _scan(
         self,

@@ -1,7 +1,7 @@
 """Tables that an earlier version made: columns are added by metadata alone, nothing is rewritten.
 
-Here: bringing a table's schema in line with its description. Not here: reading files that lack a
-column (iceberg_files.py).
+Here: bringing a table's schema in line with its description, and how it was cut.
+Not here: reading files that lack a column (iceberg_files.py).
 """
 
 from functools import lru_cache
@@ -37,6 +37,16 @@ def fitted(iceberg: "Table", table: TableSpec) -> "Table":
     if not _holds(iceberg, table):
         raise _incompatible(table, "it is wider than this version's")
     return iceberg
+
+
+def cut_into(iceberg: "Table", table: TableSpec) -> int | None:
+    """Number of buckets that the groups lie in; None of a table that has other groups."""
+    from pyiceberg.transforms import BucketTransform
+
+    for field in iceberg.spec().fields:
+        if field.name == f"{table.group}_bucket" and isinstance(field.transform, BucketTransform):
+            return field.transform.num_buckets
+    return None
 
 
 def _holds(iceberg: "Table", table: TableSpec) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def herbarium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Herbarium]:
 def test_a_large_index_has_a_part_for_each_bucket(herbarium: Herbarium) -> None:
     found, served = herbarium.parts(), herbarium.served()
     assert len(found) > 8
-    bucket = herbarium.platform.state.warehouse.bucket
+    bucket = partial(herbarium.platform.state.warehouse.bucket, CHUNKS)
     for row in herbarium.platform.rows(CHUNKS, corpus=CORPUS):
         points = herbarium.vectors.open(found[str(bucket(row["doc_id"]))]).fingerprints()
         assert row["chunk_id"] in points
@@ -204,9 +205,8 @@ def test_a_bucket_that_has_not_changed_is_neither_read_nor_measured_again(
     with monkeypatch.context() as patch:
         patch.setattr(type(warehouse), "scan", counted_scan)
         herbarium.materialize(select="+key:vector_index")
-    bucket = warehouse.bucket(
-        next(r["doc_id"] for r in herbarium.platform.rows(CHUNKS) if r["key"] == "sage.md")
-    )
+    rows = herbarium.platform.rows(CHUNKS)
+    bucket = warehouse.bucket(CHUNKS, next(r["doc_id"] for r in rows if r["key"] == "sage.md"))
     assert scanned == [[bucket], None, [bucket]], "to compare, to upsert, to check"
     assert len(measured) == 1
     herbarium.materialize()
@@ -266,7 +266,7 @@ def test_the_bound_does_not_flap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_deleted_document_may_take_its_part_along(herbarium: Herbarium) -> None:
-    bucket = herbarium.platform.state.warehouse.bucket
+    bucket = partial(herbarium.platform.state.warehouse.bucket, CHUNKS)
     rows = herbarium.platform.rows(CHUNKS, corpus=CORPUS)
     homes: dict[int, set[str]] = {}
     for row in rows:

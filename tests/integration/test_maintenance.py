@@ -69,7 +69,7 @@ class Harbours:
         """Keys of documents whose rows share a partition."""
         warehouse = self.state.warehouse
         names = (f"minor{number}.md" for number in range(1000))
-        found = [name for name in names if warehouse.bucket(document_id(CORPUS, name)) == 3]
+        found = [name for name in names if warehouse.bucket(CHUNKS, document_id(CORPUS, name)) == 3]
         return found[:count]
 
     def broken(self, corpus: str = CORPUS) -> dict[str, str]:

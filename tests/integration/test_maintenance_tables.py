@@ -234,4 +234,4 @@ def test_what_is_well_sized_or_few_is_not_rewritten(notes: Notes) -> None:
 def in_one_bucket(notes: Notes, count: int) -> list[str]:
     """Pages whose rows share a partition."""
     pages = (f"page{n}" for n in range(1000))
-    return [page for page in pages if notes.warehouse.bucket(page) == 3][:count]
+    return [page for page in pages if notes.warehouse.bucket(notes.table, page) == 3][:count]

@@ -62,7 +62,7 @@ class Room:
 
     def of(self, *names: str) -> set[int]:
         """Buckets of some pages."""
-        return {self.warehouse.bucket(name) for name in names}
+        return {self.warehouse.bucket(PAGES, name) for name in names}
 
 
 def row(name: str, text: str) -> dict[str, Any]:

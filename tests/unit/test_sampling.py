@@ -22,16 +22,16 @@ class Buckets:
         self.read: set[int] = set()
 
     def states(self, *_: object) -> dict[int, str]:
-        return dict.fromkeys(self.buckets(self.rows).unique().to_pylist(), "")
+        return dict.fromkeys(self.buckets(DOCUMENTS, self.rows).unique().to_pylist(), "")
 
-    def buckets(self, groups: pa.Array) -> pa.Array:
+    def buckets(self, _: object, groups: pa.Array) -> pa.Array:
         last = pc.utf8_slice_codeunits(groups, -1).to_pylist()
         return pa.array([int(digit, 16) for digit in last], pa.int32())
 
     def scan(self, *_: object, snapshot: str, buckets: list[int]) -> pa.Table:
         assert snapshot == "1"
         self.read |= set(buckets)
-        kept = pc.is_in(self.buckets(self.rows), pa.array(buckets, pa.int32()))
+        kept = pc.is_in(self.buckets(DOCUMENTS, self.rows), pa.array(buckets, pa.int32()))
         return pa.table({"doc_id": self.rows.filter(kept)})
 
 

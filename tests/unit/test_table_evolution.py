@@ -78,8 +78,8 @@ def test_old_rows_and_new_rows_are_read_alike_by_both_readers(
 
 
 def test_an_old_row_is_replaced_and_compacted(warehouse: IcebergWarehouse) -> None:
-    bucket = warehouse.bucket("p")
-    pages = [f"{n}" for n in range(99) if warehouse.bucket(f"{n}") == bucket][:3]
+    bucket = warehouse.bucket(NEW, "p")
+    pages = [f"{n}" for n in range(999) if warehouse.bucket(NEW, f"{n}") == bucket][:3]
     for page in pages:
         write(warehouse, NEW, page, n=5, title=page)
     assert warehouse.compact(NEW, 2**26).files_after == 1

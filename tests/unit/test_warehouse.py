@@ -1,5 +1,6 @@
 """Iceberg tables: replacing groups of rows, on a SQLite catalogue."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,10 +28,14 @@ NOTES = TableSpec.of(
 SCOPE = {"corpus": "c"}
 
 
+def at(folder: Path) -> IcebergWarehouse:
+    catalog = open_sql_catalog(f"sqlite:///{folder}/catalog.db", f"file://{folder}/warehouse")
+    return IcebergWarehouse(catalog)
+
+
 @pytest.fixture
 def warehouse(tmp_path: Path) -> IcebergWarehouse:
-    catalog = open_sql_catalog(f"sqlite:///{tmp_path}/catalog.db", f"file://{tmp_path}/warehouse")
-    return IcebergWarehouse(catalog)
+    return at(tmp_path)
 
 
 def notes(page: str, *texts: str) -> list[dict[str, object]]:
@@ -101,8 +106,22 @@ def test_one_group_lies_in_one_bucket(warehouse: IcebergWarehouse) -> None:
     files = {t.file.file_path for t in warehouse._table(NOTES).scan().plan_files()}
     own.replace(["page7"], rows_of(NOTES, notes("page7", "y")))
     gone = files - {t.file.file_path for t in warehouse._table(NOTES).scan().plan_files()}
-    assert len(files) == len({warehouse.bucket(page) for page in pages})
-    assert [f"page_bucket={warehouse.bucket('page7')}" in path for path in gone] == [True]
+    assert len(files) == len({warehouse.bucket(NOTES, page) for page in pages})
+    assert [f"page_bucket={warehouse.bucket(NOTES, 'page7')}" in path for path in gone] == [True]
+
+
+def test_all_tables_are_cut_as_the_first_one_was(
+    warehouse: IcebergWarehouse, tmp_path: Path
+) -> None:
+    pages = [f"page{n}" for n in range(200)]
+    rows = rows_of(NOTES, [row for page in pages for row in notes(page, page)])
+    OwnRows(warehouse, replace(NOTES, buckets=16), SCOPE).replace([], rows)
+    later, others = at(tmp_path), replace(NOTES, name="others")
+    OwnRows(later, others, SCOPE).replace([], rows)
+    assert {later.bucket(others, page) for page in pages} == set(range(16))
+    for table in (NOTES, others):
+        assert set(later.states(table, SCOPE)) == set(range(16))
+        assert later.scan(table, SCOPE, ["text"], ["page7"])["text"].to_pylist() == ["page7"]
 
 
 def test_two_runs_that_add_the_same_group_leave_it_once(warehouse: IcebergWarehouse) -> None:
@@ -113,7 +132,7 @@ def test_two_runs_that_add_the_same_group_leave_it_once(warehouse: IcebergWareho
 
 
 def test_a_run_knows_when_another_one_came_between(warehouse: IcebergWarehouse) -> None:
-    one_bucket = [page for n in range(99) if warehouse.bucket(page := f"{n}") == 3][:2]
+    one_bucket = [page for n in range(999) if warehouse.bucket(NOTES, page := f"{n}") == 3][:2]
     first, second = (OwnRows(warehouse, NOTES, SCOPE) for _ in range(2))
     first.replace([], rows_of(NOTES, [row for page in one_bucket for row in notes(page, page)]))
     second.replace(["p"], rows_of(NOTES, notes("p", "p")))
