@@ -13,7 +13,7 @@ from resources.registry import connect_lake
 from resources.settings import Settings
 
 MEMORY_BYTES = 512 * 1024 * 1024
-OBJECT_BYTES = 4 * MEMORY_BYTES
+OBJECT_BYTES = 2 * MEMORY_BYTES
 
 
 def main(folder: Path) -> None:

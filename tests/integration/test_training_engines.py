@@ -4,6 +4,7 @@
 """
 
 import importlib.util
+import json
 import math
 import os
 import re
@@ -24,7 +25,7 @@ from safetensors.numpy import load_file
 
 from resources import registry
 from resources.settings import Settings
-from resources.training import Heard, TrainingJob, TrainingResult, unheard
+from resources.training import Heard, TrainingJob, TrainingResult, launch, unheard
 from tests.checkpoints import write_checkpoint
 from tests.trainings import SETTINGS, STEPS, write_pairs
 
@@ -132,6 +133,26 @@ def test_two_processes_train_as_one_and_what_they_saved_is_what_they_had(
     assert (again.output / "model.safetensors").read_bytes() == (
         job.output / "model.safetensors"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("engine", ENGINES[:3])
+def test_one_process_that_is_short_of_memory_is_followed_by_all(
+    engine: str,
+    tmp_path: Path,
+    reference: tuple[TrainingJob, TrainingResult],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By engines that start the worker themselves."""
+    monkeypatch.setattr(launch, "WORKER", "tests.faults.poor_worker")
+    job = make_job(tmp_path)
+    if engine.startswith("deepspeed"):
+        with pytest.raises(dg.Failure, match="memory ran out, and DeepSpeed holds"):
+            materialize(engine, job)
+        return
+    found, expected = materialize(engine, job).losses, reference[1].losses
+    assert np.allclose([loss for _, loss in found], [loss for _, loss in expected], LOSS_BOUND)
+    (told,) = job.state.glob("*/*/progress.json")
+    assert json.loads(told.read_text())["micro_batch"] == 2, "of eight texts, halved twice"
 
 
 class Watch(threading.Thread):

@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 PATIENCE_SECONDS = 60
+GENTLE_SECONDS = 3
+"""Given to a server to end by itself; some wait for clients that are still connected."""
 
 
 def free_ports(count: int, offset: int = 0) -> list[int]:
@@ -71,7 +73,7 @@ def stop(server: subprocess.Popen[bytes]) -> None:
     """End a process, gently at first."""
     server.terminate()
     try:
-        server.wait(10)
+        server.wait(GENTLE_SECONDS)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

@@ -70,6 +70,10 @@ class Memory:
         """What goes wrong within for want of memory, instead of an error that keeps frames alive.
 
         Afterwards it is there in all processes, if in any.
+
+        Raises:
+            OutOfMemoryError: it went wrong under DeepSpeed, whose processes wait for each other
+                within, so that this one has to end.
         """
         found: list[str] = []
         try:
@@ -77,13 +81,18 @@ class Memory:
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
+            if is_sharded(self._accelerator):
+                raise OutOfMemoryError(
+                    "memory ran out, and DeepSpeed holds a step's texts at once: lower batch_size "
+                    "or the length of texts, or take more processes"
+                ) from error
             found.append(str(error))
         if anywhere(self._accelerator, here=bool(found)) and not found:
             found.append("memory ran out in another process")
 
     def _halve(self, step: int, texts: int, what: str) -> None:
         held = min(self.micro_batch or texts, texts)
-        if held == 1 or is_sharded(self._accelerator):
+        if held == 1:
             raise OutOfMemoryError(
                 f"step {step + 1}: memory ran out with the activations of {held} {what}"
             )
