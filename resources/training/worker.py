@@ -19,8 +19,10 @@ from resources.watch import end_with_launcher
 
 def main() -> None:
     """Do the work, and end when the launcher does, however that is."""
+    from torch.distributed.elastic.multiprocessing.errors import record
+
     end_with_launcher()
-    work()
+    record(work)()  # so that torchrun's last words are those of the process that failed first
 
 
 def work() -> None:
