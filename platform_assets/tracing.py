@@ -215,24 +215,24 @@ class Tracer:
         name, parts = record.details["collection"], parts_of(record.details)
         altered = self.vectors.parts(name) != tuple(parts.values())
         digests = {}
-        for bucket, part in parts.items():
+        for place, part in parts.items():
             collection = self.vectors.open(part)
             points = collection.fingerprints()
             stored = dict(_stored_fingerprints(collection, sorted(points), record))
             altered |= stored != points
-            digests[bucket] = digest_of_rows(sorted(points.items()))
-            yield from self._vectors(record, bucket, collection, points)
+            digests[place] = digest_of_rows(sorted(points.items()))
+            yield from self._vectors(record, place, collection, points)
         if altered or digest_of_parts(digests.items()) != record.digest:
             yield f"collection {name} was altered after it was built"
 
     def _vectors(
-        self, record: Record, bucket: str, collection: Collection, points: Mapping[str, str]
+        self, record: Record, place: str, collection: Collection, points: Mapping[str, str]
     ) -> Iterator[str]:
-        """Vectors of the points of a bucket are those of the table."""
+        """Vectors of the points of a part are those of the table."""
         corpus, encoder = corpus_and_encoder(record.partition)
         scope, columns = {"corpus": corpus, "encoder": encoder}, ["chunk_id", "vector"]
         snapshot = record.details["embeddings_snapshot"]
-        chosen = buckets_of(bucket)
+        chosen = buckets_of(place, self.warehouse.states(EMBEDDINGS, scope, snapshot))
         rows = self.warehouse.scan(EMBEDDINGS, scope, columns, snapshot=snapshot, buckets=chosen)
         for batch in rows.to_batches(max_chunksize=BLOCK):
             ids: list[str] = batch.column("chunk_id").to_pylist()

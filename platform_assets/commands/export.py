@@ -3,11 +3,12 @@
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from platform_assets.commands.state import State
 from platform_assets.maintenance.tables import ALL_TABLES
 from platform_assets.reconcile import diff, fingerprints
-from resources.exports import TableExport, marks
+from resources.exports import TableExport, marks, place
 from resources.warehouse import Scope, TableSpec, Warehouse
 
 
@@ -40,8 +41,9 @@ def _export(
     warehouse: Warehouse, table: TableSpec, scope: Scope, target: TableExport
 ) -> dict[str, Any]:
     snapshot = warehouse.snapshot(table)
-    wanted = warehouse.scan(table, scope, marks(table), snapshot=snapshot)
-    plan = diff(_side(table, wanted), _side(table, target.rows(table, scope)))
+    found = warehouse.scan(table, scope, marks(table), snapshot=snapshot)
+    wanted, there = _placed(warehouse, table, found), target.rows(table, scope)
+    plan = diff(_side(table, wanted), _side(table, there))
     answer: dict[str, Any] = {
         "table": table.name,
         "rows": wanted.num_rows,
@@ -53,19 +55,29 @@ def _export(
     }
     if plan:
         differing = pa.array([*plan.stale, *plan.removed], pa.string())
-        buckets = set(warehouse.buckets(table, differing).to_pylist())
-        there = wanted.column(table.group).unique()
-        numbers = warehouse.buckets(table, there).to_pylist()
-        places = dict(zip(there.to_pylist(), numbers, strict=True))
-        groups = [group for group, bucket in places.items() if bucket in buckets]
+        buckets = _places(table, wanted, differing) | _places(table, there, differing)
+        beside = pc.is_in(wanted.column(place(table)), pa.array(buckets, pa.int32()))
+        groups = wanted.filter(beside).column(table.group).unique().to_pylist()
         rows = warehouse.scan(table, scope, groups=groups, snapshot=snapshot)
-        column = [places[group] for group in rows.column(table.group).to_pylist()]
-        rows = rows.append_column(f"{table.group}_bucket", pa.array(column, pa.int32()))
+        rows = _placed(warehouse, table, rows)
         answer |= {"version": target.replace(table, scope, buckets, rows)}
         answer |= {"commits": 1, "written": rows.num_rows}
     return answer
 
 
 def _side(table: TableSpec, rows: pa.Table) -> pa.Table:
-    groups, *marked = (rows.column(name).to_pylist() for name in marks(table))
-    return fingerprints(groups, ["|".join(each) for each in zip(*marked, strict=True)])
+    columns = (rows.column(name).to_pylist() for name in (*marks(table), place(table)))
+    groups, *marked = columns
+    return fingerprints(groups, ["|".join(map(str, each)) for each in zip(*marked, strict=True)])
+
+
+def _placed(warehouse: Warehouse, table: TableSpec, rows: pa.Table) -> pa.Table:
+    """Rows with their buckets; tables that were made anew may have other ones than before."""
+    buckets = warehouse.buckets(table, rows.column(table.group))
+    return rows.append_column(place(table), buckets.cast(pa.int32()))
+
+
+def _places(table: TableSpec, rows: pa.Table, groups: pa.Array) -> set[int]:
+    """Buckets with rows of some groups."""
+    chosen = rows.filter(pc.is_in(rows.column(table.group), groups))
+    return set(chosen.column(place(table)).to_pylist())

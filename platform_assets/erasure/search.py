@@ -111,7 +111,7 @@ def search_collections(place: str, vectors: VectorStore, sought: Sought) -> Sear
 
 
 def _texts(collection: Points) -> Iterator[bytes]:
-    ids = sorted(collection.fingerprints())
+    ids = collection.ids()
     for start in range(0, len(ids), PAGE):
         for hit in collection.points(ids[start : start + PAGE]):
             heading = hit.payload.get("heading")

@@ -171,10 +171,10 @@ def _numbers(corpus: str, objects: pa.Table, own: OwnRows, warehouse: Warehouse)
     """Sum of the objects' numbers of each bucket: noted, or of the objects looked at."""
     known = own.buckets.known if own.buckets else {}
     found = {bucket: int(noted[LISTED], 16) for bucket, noted in known.items()}
-    for batch in objects.to_batches(PAGE):
-        columns = (batch.column(name).to_pylist() for name in ("key", "etag", "size"))
-        places = warehouse.buckets(RAW_OBJECTS, batch.column("doc_id")).to_pylist()
-        for bucket, key, etag, size in zip(places, *columns, strict=True):
+    places = warehouse.buckets(RAW_OBJECTS, objects.column("doc_id"))
+    for batch in objects.append_column("place", places).to_batches(PAGE):
+        columns = (batch.column(name).to_pylist() for name in ("place", "key", "etag", "size"))
+        for bucket, key, etag, size in zip(*columns, strict=True):
             number = object_number(f"{corpus}/{key}", etag, size)
             found[bucket] = found.get(bucket, 0) + number
     return found

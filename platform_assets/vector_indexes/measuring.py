@@ -15,7 +15,13 @@ from platform_assets.chunks.table import CHUNKS
 from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Record
 from platform_assets.settled import Settled, Value
-from platform_assets.vector_indexes.parts import WHOLE, buckets_of, is_there, parts_of
+from platform_assets.vector_indexes.parts import (
+    WHOLE,
+    buckets_of,
+    is_there,
+    parts_of,
+    states_of_parts,
+)
 from resources.object_store import ObjectStore
 from resources.vector_store import Collection, Retriever, VectorStore
 from resources.warehouse import Warehouse
@@ -60,7 +66,7 @@ class Measuring:
     def id_fault(self, index: Record) -> str | None:
         """The collections hold exactly the live chunks; None if so.
 
-        A plain index is always compared, a part only where it or the chunks of its bucket changed.
+        A plain index is always compared, a part only where it or its chunks changed.
         """
         name, parts = index.details["collection"], parts_of(index.details)
         if not is_there(self.vectors, name):
@@ -74,31 +80,24 @@ class Measuring:
         return f"{missing} live chunks are missing, {obsolete} are obsolete"
 
     def _ids(self, index: Record, parts: Mapping[str, str]) -> dict[str, Value]:
-        """How many points of each bucket are missing, and how many obsolete."""
+        """How many points of each part are missing, and how many obsolete."""
         scope, snapshot = _scope(index), self.warehouse.snapshot(CHUNKS)
+        buckets = self.warehouse.states(CHUNKS, scope, snapshot)
 
-        def look(bucket: str) -> Value:
-            chosen = buckets_of(bucket)
+        def look(part: str) -> Value:
+            chosen = buckets_of(part, buckets)
             rows = self.warehouse.scan(
                 CHUNKS, scope, ["chunk_id"], snapshot=snapshot, buckets=chosen
             )
-            name = parts.get(bucket)
-            stored = set(self.vectors.open(name).fingerprints()) if name else set()
+            name = parts.get(part)
+            stored = set(self.vectors.open(name).ids()) if name else set()
             wanted = set(rows.column("chunk_id").to_pylist())
             return {"missing": len(wanted - stored), "obsolete": len(stored - wanted)}
 
         if WHOLE in parts:
             return {WHOLE: look(WHOLE)}
-        states = self._bucket_states(index, parts, snapshot)
+        states = _states_with_chunks(buckets, parts)
         return self._each("ids", index, states, look, lambda x: not any(x.values()))
-
-    def _bucket_states(
-        self, index: Record, parts: Mapping[str, str], snapshot: str | None
-    ) -> dict[str, str]:
-        """Bucket -> its chunks and its part, in order."""
-        chunks = self.warehouse.states(CHUNKS, _scope(index), snapshot)
-        buckets = sorted({*parts, *map(str, chunks)}, key=int)
-        return {x: f"{chunks.get(int(x), '')}|{parts.get(x, '')}" for x in buckets}
 
     def vector_fault(self, index: Record) -> str | None:
         """Stored vectors have the encoder's dimensions and unit length; None if so."""
@@ -116,7 +115,7 @@ class Measuring:
 
         def look(name: str) -> Value:
             collection = self.vectors.open(name)
-            points = len(collection.fingerprints())
+            points = len(collection.ids())
             return {"recall": approximate_recall(collection, probes), "points": points}
 
         def good(found: Value) -> bool:
@@ -130,7 +129,9 @@ class Measuring:
         """Forget what was found of collections that are gone, since they will be built again."""
         there, parts = set(self.vectors.collections()), parts_of(index.details)
         if WHOLE not in parts:
-            ids = self._bucket_states(index, parts, self.warehouse.snapshot(CHUNKS))
+            snapshot = self.warehouse.snapshot(CHUNKS)
+            buckets = self.warehouse.states(CHUNKS, _scope(index), snapshot)
+            ids = _states_with_chunks(buckets, parts)
             self._keep("ids", index, {x: ids[x] for x, name in parts.items() if name in there})
         states = {name: state for name, state in _states(index).items() if name in there}
         for what in ("vectors", "recall"):
@@ -169,6 +170,13 @@ def _states(index: Record) -> dict[str, str]:
     return dict.fromkeys(parts_of(index.details).values(), index.details["dimensions"])
 
 
+def _states_with_chunks(buckets: Mapping[int, str], parts: Mapping[str, str]) -> dict[str, str]:
+    """Part -> its chunks and its collection, in order."""
+    chunks = states_of_parts(buckets)
+    places = sorted({*parts, *chunks}, key=int)
+    return {x: f"{chunks.get(x, '')}|{parts.get(x, '')}" for x in places}
+
+
 def _note(what: str, index: Record) -> str:
     return f"{index.asset}-{what}/{index.partition}"
 
@@ -178,7 +186,7 @@ def vector_faults(dimensions: int, collection: Collection, most: int = MOST_VECT
 
     What was written is checked vector by vector in the table; here, whether the database kept it.
     """
-    ids = sorted(collection.fingerprints())
+    ids = collection.ids()
     ids = ids[:: 1 + len(ids) // most]
     for start in range(0, len(ids), BLOCK):
         vectors = collection.vectors(ids[start : start + BLOCK])
@@ -192,7 +200,7 @@ def vector_faults(dimensions: int, collection: Collection, most: int = MOST_VECT
 
 def approximate_recall(collection: Collection, most: int = PROBES, k: int = 10) -> float:
     """Recall@k of the approximate index against exact search, over spread points; 1 if empty."""
-    ids = sorted(collection.fingerprints())
+    ids = collection.ids()
     count = min(most, max(FEWEST_PROBES, COMPARED // max(1, len(ids))))
     probes = ids[:: max(1, len(ids) // count)][:count]
     if not probes:

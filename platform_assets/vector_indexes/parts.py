@@ -1,7 +1,7 @@
-"""What an index consists of: one collection, or, where it is large, one for each bucket.
+"""What an index consists of: one collection, or, where it is large, several parts.
 
-The tables are cut into buckets by document, and a part holds the points of one bucket, so a change
-costs its bucket's part; the other parts are those of the last index.
+The tables are cut into buckets by document, and a part holds the points of some buckets, so a
+change costs its buckets' part; the other parts are those of the last index.
 Not here: building them (refresh.py), what is measured of them (measuring.py).
 """
 
@@ -15,10 +15,13 @@ from resources.vector_store import VectorStore
 LARGE = 200_000
 """Chunks above which an index is made of parts. It is one collection again below half of that, so
 that a corpus near the bound is not built anew with every upload."""
+COUNT = 16
+"""Parts of a large index. With more of them a change costs less, and a search, which asks each,
+more: below some 13,000 vectors a part has no graph."""
 WHOLE = ""
-"""Stands in place of a bucket where there is one collection for all of them."""
+"""Stands in place of a part where there is one collection for all buckets."""
 PARTS = "parts"
-"""Detail of a record: bucket -> collection, as canonical JSON; a plain index has none."""
+"""Detail of a record: part -> collection, as canonical JSON; a plain index has none."""
 
 
 def is_large(chunks: int, latest: Record | None) -> bool:
@@ -29,11 +32,11 @@ def is_large(chunks: int, latest: Record | None) -> bool:
 
 
 def parts_of(details: Mapping[str, str]) -> dict[str, str]:
-    """Bucket -> the collection with its points, in order, as a record has it in its details."""
+    """Part -> the collection with its points, in order, as a record has it in its details."""
     if PARTS not in details:
         return {WHOLE: details["collection"]}
     found: dict[str, str] = json.loads(details[PARTS])
-    return {bucket: found[bucket] for bucket in sorted(found, key=int)}
+    return {part: found[part] for part in sorted(found, key=int)}
 
 
 def details_of(collection: str, parts: Mapping[str, str]) -> dict[str, str]:
@@ -42,15 +45,28 @@ def details_of(collection: str, parts: Mapping[str, str]) -> dict[str, str]:
     return {"collection": collection, **named}
 
 
-def buckets_of(bucket: str) -> list[int] | None:
-    """What `Warehouse.scan` is to read; None for all."""
-    return None if bucket == WHOLE else [int(bucket)]
+def part_of(bucket: int) -> str:
+    """The part with a bucket's points."""
+    return str(bucket % COUNT)
+
+
+def buckets_of(part: str, buckets: Iterable[int]) -> list[int] | None:
+    """Those of a table's buckets that `Warehouse.scan` is to read for a part; None for all."""
+    return None if part == WHOLE else [each for each in buckets if part_of(each) == part]
+
+
+def states_of_parts(buckets: Mapping[int, str]) -> dict[str, str]:
+    """Part -> the states of its buckets, in order (`Warehouse.states`)."""
+    found: dict[str, list[str]] = {}
+    for bucket, state in sorted(buckets.items()):
+        found.setdefault(part_of(bucket), []).append(state)
+    return {part: "|".join(found[part]) for part in sorted(found, key=int)}
 
 
 def digest_of_parts(digests: Iterable[tuple[str, str]]) -> str:
-    """Digest of an index from (bucket, digest of its points), in order."""
+    """Digest of an index from (part, digest of its points), in order."""
     found = list(digests)
-    return found[0][1] if [bucket for bucket, _ in found] == [WHOLE] else digest_of_rows(found)
+    return found[0][1] if [part for part, _ in found] == [WHOLE] else digest_of_rows(found)
 
 
 def digest_now(vectors: VectorStore, details: Mapping[str, str]) -> str:
@@ -60,8 +76,8 @@ def digest_now(vectors: VectorStore, details: Mapping[str, str]) -> str:
         LookupError: a collection is gone.
     """
     return digest_of_parts(
-        (bucket, digest_of_rows(sorted(vectors.open(name).fingerprints().items())))
-        for bucket, name in parts_of(details).items()
+        (part, digest_of_rows(sorted(vectors.open(name).fingerprints().items())))
+        for part, name in parts_of(details).items()
     )
 
 

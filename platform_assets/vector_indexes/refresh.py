@@ -1,11 +1,11 @@
 """Builds the index of a corpus and encoder: a clone of the last collection and the difference.
 
-A large index has a collection for each bucket of the tables (parts.py); only those of buckets that
-changed are read and built, one after the other, so memory is bounded by a bucket.
+A large index consists of collections with some buckets of the tables each (parts.py); only those
+whose buckets changed are read and built, one after the other, so memory is bounded by a part.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -37,6 +37,7 @@ from platform_assets.vector_indexes.parts import (
     digest_of_parts,
     is_outdated,
     parts_of,
+    states_of_parts,
 )
 from resources.object_store import ObjectStore
 from resources.vector_store import AlreadyBuiltError, Point, VectorStore
@@ -82,7 +83,7 @@ class BuiltIndex:
     digest: str
     report: Report
     parts: Mapping[str, str]
-    """Bucket -> collection (`parts.parts_of`)."""
+    """Part -> collection (`parts.parts_of`)."""
 
     @property
     def details(self) -> dict[str, str]:
@@ -92,7 +93,7 @@ class BuiltIndex:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A finished collection of one bucket, or of all."""
+    """A finished collection of some buckets, or of all."""
 
     collection: str
     digest: str
@@ -126,7 +127,7 @@ def refresh(
         source: What to index.
         warehouse: Chunks and embeddings.
         vectors: The vector database.
-        lake: Where notes about buckets and collections are.
+        lake: Where notes about parts and collections are.
         latest: Record of the last index of the corpus and encoder. Its collections are the start,
             unless their vectors are another encoder's, they keep what was erased, or they are cut
             otherwise.
@@ -138,13 +139,13 @@ def refresh(
     builder = _Builder(source, warehouse, vectors, _to_clone(source, latest), progress)
     if source.large:
         return _refresh_parts(builder, lake)
-    whole = builder.part(WHOLE)
+    whole = builder.part(WHOLE, None)
     builder.report.rows = whole.points
     return BuiltIndex(whole.collection, whole.digest, builder.report, {WHOLE: whole.collection})
 
 
 def _to_clone(source: IndexSource, latest: Record | None) -> dict[str, str]:
-    """Bucket -> the collection to start from."""
+    """Part -> the collection to start from."""
     if latest is None or latest.details["encoder_digest"] != source.encoder_digest:
         return {}
     if is_outdated(latest.details["collection"], source.generation):
@@ -160,8 +161,8 @@ def _refresh_parts(builder: "_Builder", lake: ObjectStore) -> BuiltIndex:
     source = builder.source
     for left in reversed(range(TRIES)):
         parts = _parts(builder, lake)
-        digest = digest_of_parts((bucket, part.digest) for bucket, part in parts.items())
-        named = {bucket: part.collection for bucket, part in parts.items()}
+        digest = digest_of_parts((place, part.digest) for place, part in parts.items())
+        named = {place: part.collection for place, part in parts.items()}
         name = collection_name(source, digest)
         try:
             builder.vectors.gather(name, list(named.values()))
@@ -170,32 +171,33 @@ def _refresh_parts(builder: "_Builder", lake: ObjectStore) -> BuiltIndex:
             if not left:
                 raise
     builder.report.rows = sum(part.points for part in parts.values())
-    gone = [name for bucket, name in builder.last.items() if bucket not in parts]
+    gone = [name for place, name in builder.last.items() if place not in parts]
     builder.report.removed += sum(map(builder.size, gone))
     return BuiltIndex(name, digest, builder.report, named)
 
 
 def _parts(builder: "_Builder", lake: ObjectStore) -> dict[str, Part]:
-    """The part of each bucket with chunks; one whose files are those of the last time is not read.
+    """The parts with chunks; one whose files are those of the last time is not read.
 
     Killed between two parts, a run finds the finished ones by their names.
     """
     source, scope = builder.source, {"corpus": builder.source.corpus}
     made_by = (source.code_version, source.embedded_by, source.encoder_digest, source.generation)
+    buckets = builder.warehouse.states(CHUNKS, scope, source.chunks)
     states = {
-        str(bucket): sha256_text("|".join([state, *made_by, str(source.dimensions)]))
-        for bucket, state in sorted(builder.warehouse.states(CHUNKS, scope, source.chunks).items())
+        place: sha256_text("|".join([state, *made_by, str(source.dimensions)]))
+        for place, state in states_of_parts(buckets).items()
     }
     settled = Settled.read(lake, f"vector_index/{source.corpus}|{source.encoder}", states)
     finished = set(builder.vectors.collections())
-    known = {bucket: Part(**noted) for bucket, noted in settled.known.items()}
+    known = {place: Part(**noted) for place, noted in settled.known.items()}
     parts = {
-        bucket: known[bucket]
-        if bucket in known and known[bucket].collection in finished
-        else builder.part(bucket)
-        for bucket in states
+        place: known[place]
+        if place in known and known[place].collection in finished
+        else builder.part(place, buckets_of(place, buckets))
+        for place in states
     }
-    settled.keep(states, {bucket: asdict(part) for bucket, part in parts.items()})
+    settled.keep(states, {place: asdict(part) for place, part in parts.items()})
     return parts
 
 
@@ -207,16 +209,16 @@ class _Builder:
     warehouse: Warehouse
     vectors: VectorStore
     last: Mapping[str, str]
-    """Bucket -> collection to start from."""
+    """Part -> collection to start from."""
     progress: Progress
     report: Report = field(default_factory=Report)
     begun: int = 0
     """Points to upsert in the collections begun."""
 
-    def part(self, bucket: str) -> Part:
-        """The collection of a bucket, built unless it is there."""
+    def part(self, place: str, buckets: Collection[int] | None) -> Part:
+        """The collection of a part with some buckets, or all, built unless it is there."""
         source, columns = self.source, ["chunk_id", "doc_id", "digest"]
-        scope, buckets = {"corpus": source.corpus}, buckets_of(bucket)
+        scope = {"corpus": source.corpus}
         rows = self.warehouse.scan(CHUNKS, scope, columns, snapshot=source.chunks, buckets=buckets)
         rows = rows.sort_by("chunk_id")
         ids, doc_ids, digests = (column.to_pylist() for column in rows.columns)
@@ -226,13 +228,13 @@ class _Builder:
         if name not in self.vectors.collections():
             homes = dict(zip(ids, doc_ids, strict=True))
             with suppress(AlreadyBuiltError):  # by another run, while this one waited for it
-                self._build(name, wanted, homes, self.last.get(bucket))
+                self._build(name, wanted, homes, self.last.get(place))
         return Part(name, digest, len(wanted))
 
     def size(self, name: str) -> int:
         """Points of a collection that may be gone."""
         there = name in self.vectors.collections()
-        return len(self.vectors.open(name).fingerprints()) if there else 0
+        return len(self.vectors.open(name).ids()) if there else 0
 
     def _build(
         self, name: str, wanted: Mapping[str, str], homes: Mapping[str, str], last: str | None

@@ -31,7 +31,7 @@ BATCH_TOKENS = 1536
 
 
 AHEAD = 2
-"""Requests for each stream: one that it computes and one that waits, so that it never does."""
+"""Requests for each stream: one that it computes and one that is ready when it has done so."""
 
 
 class OpenVinoBackend:
@@ -117,9 +117,11 @@ class OpenVinoEncoder:
                 request = idle.pop() if idle else self._compiled.create_infer_request()
                 request.start_async({0: ids})
                 running.append((request, rows))
-        finally:
             while running:
                 finish()
+        finally:
+            for request, _ in running:
+                request.wait()
         return vectors
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.int32]]]:

@@ -13,8 +13,13 @@ from resources.warehouse import Scope, TableSpec
 
 
 def marks(table: TableSpec) -> list[str]:
-    """Columns by which rows are compared: group, fingerprint and digest."""
+    """Columns of a table by which rows are compared, beside `place`."""
     return [table.group, "fingerprint", "digest"]
+
+
+def place(table: TableSpec) -> str:
+    """Column of an exported row with its bucket."""
+    return f"{table.group}_bucket"
 
 
 class TableExport(Protocol):
@@ -24,7 +29,7 @@ class TableExport(Protocol):
     """
 
     def rows(self, table: TableSpec, scope: Scope) -> pa.Table:
-        """The `marks` of the exported rows of a scope; none if it was never exported."""
+        """The `marks` and `place` of the exported rows of a scope; none if it never was."""
         ...
 
     def replace(
@@ -36,7 +41,7 @@ class TableExport(Protocol):
             table: The table; it is made if it is not there.
             scope: Whose rows.
             buckets: Buckets of groups to replace as a whole.
-            rows: All columns of the table, and an int32 `<group>_bucket`.
+            rows: All columns of the table, and `place` as int32.
 
         Returns:
             The table's version.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.exports import marks
+from resources.exports import marks, place
 from resources.object_store.clients import s3_place
 from resources.settings import UsageError, installing, redacted
 from resources.warehouse import Scope, TableSpec
@@ -41,15 +41,16 @@ class DeltaExport:
         self._root = root.rstrip("/") if "://" in root else str(Path(root).absolute())
 
     def rows(self, table: TableSpec, scope: Scope) -> pa.Table:
-        """The `marks` of the exported rows of a scope."""
-        columns = marks(table)
+        """The `marks` and `place` of the exported rows of a scope."""
+        fields = [*(table.schema.field(name) for name in marks(table)), (place(table), pa.int32())]
+        columns = pa.schema(fields)
         with self._clear_errors():
             found = self._table(table)
             if found is None:
-                return pa.schema([table.schema.field(name) for name in columns]).empty_table()
+                return columns.empty_table()
             conditions = [pc.field(name) == value for name, value in scope.items()]
             dataset = found.to_pyarrow_dataset()
-            rows: pa.Table = dataset.to_table(columns, filter=reduce(and_, conditions))
+            rows: pa.Table = dataset.to_table(columns.names, filter=reduce(and_, conditions))
             return rows
 
     def replace(
@@ -58,7 +59,7 @@ class DeltaExport:
         """In one commit: put `rows` in place of everything that a scope has in some buckets."""
         from deltalake import write_deltalake
 
-        bucket = f"{table.group}_bucket"
+        bucket = place(table)
         conditions = [f"{name} = '{value}'" for name, value in scope.items()]  # checked slugs
         conditions.append(f"{bucket} IN ({', '.join(map(str, sorted(buckets)))})")
         with self._clear_errors():

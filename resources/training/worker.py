@@ -19,9 +19,9 @@ from resources.watch import end_with_launcher
 
 def main() -> None:
     """Do the work, and end when the launcher does, however that is."""
+    end_with_launcher()
     from torch.distributed.elastic.multiprocessing.errors import record
 
-    end_with_launcher()
     record(work)()  # so that torchrun's last words are those of the process that failed first
 
 

@@ -64,6 +64,10 @@ class SearchFilter:
 class Collection(Protocol):
     """A finished, readable collection."""
 
+    def ids(self) -> list[str]:
+        """Ids of all points, sorted; a fraction of what `fingerprints` costs."""
+        ...
+
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point."""
         ...

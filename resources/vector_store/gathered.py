@@ -60,6 +60,10 @@ class GatheredCollection:
         self._parts = parts
         self._kept: dict[Asked, Ranked] = {}
 
+    def ids(self) -> list[str]:
+        """Ids of all points of all parts, sorted."""
+        return sorted(x for part in self._parts for x in part.ids())
+
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point of every part; of a large index, much memory."""
         return {x: found for part in self._parts for x, found in part.fingerprints().items()}

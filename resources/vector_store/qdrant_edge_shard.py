@@ -9,17 +9,17 @@ written is durable once `flush` returns.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from resources.encoding import Vectors
 from resources.vector_store import Hit, Retriever, SearchFilter
 from resources.vector_store import records as r
 
 if TYPE_CHECKING:
-    from qdrant_edge import EdgeShard, Filter, ScoredPoint
+    from qdrant_edge import EdgeShard, Filter, Record, ScoredPoint
 
 _PAGE = 10_000
 
@@ -73,17 +73,20 @@ def dimensions_of(path: Path) -> int | None:
 
 def fingerprints(shard: "EdgeShard") -> dict[str, str]:
     """Point id -> fingerprint of every point of a shard."""
+    found = _records(shard, payload=["fingerprint"])
+    return {str(x.id): (x.payload or {})["fingerprint"] for x in found}
+
+
+def _records(shard: "EdgeShard", payload: "list[str] | Literal[False]") -> "Iterator[Record]":
+    """Every point of a shard, page by page, with some of its payload or none."""
     from qdrant_edge import ScrollRequest
 
-    found: dict[str, str] = {}
     offset = None
     while True:
-        records, offset = shard.scroll(
-            ScrollRequest(offset=offset, limit=_PAGE, with_payload=["fingerprint"])
-        )
-        found.update((str(x.id), (x.payload or {})["fingerprint"]) for x in records)
+        page, offset = shard.scroll(ScrollRequest(offset=offset, limit=_PAGE, with_payload=payload))
+        yield from page
         if offset is None:
-            return found
+            return
 
 
 class EdgeCollection:
@@ -92,6 +95,10 @@ class EdgeCollection:
     def __init__(self, shard: "EdgeShard", dimensions: int) -> None:
         self._shard = shard
         self._dimensions = dimensions
+
+    def ids(self) -> list[str]:
+        """Ids of all points, sorted."""
+        return sorted(str(x.id) for x in _records(self._shard, payload=False))
 
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point."""

@@ -73,6 +73,11 @@ class ServerCollection:
         self._name = name
         self._dimensions = dimensions
 
+    def ids(self) -> list[str]:
+        """Ids of all points, sorted."""
+        found = pages(self._client, self._name, payload=False)
+        return sorted(str(x.id) for page in found for x in page)
+
     def fingerprints(self) -> dict[str, str]:
         """Point id -> fingerprint of every point."""
         found = pages(self._client, self._name, ["fingerprint"])

@@ -37,7 +37,7 @@ class TableSpec:
     comment: str
     buckets: int
     """Into which a new table is cut by group. A change reads and rewrites a bucket, who reads a
-    table whole opens all. Tables with the same group have as many, whatever later versions say."""
+    table whole opens all. Tables with the same group have the same number, that of the first."""
 
     @classmethod
     def of(

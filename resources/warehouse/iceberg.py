@@ -50,7 +50,6 @@ class IcebergWarehouse:
         self._catalog = catalog
         self._locks = locks
         self._plans = Plans()
-        self._cuts: dict[str, int] = {}
 
     def __reduce__(self) -> tuple[Callable[..., "IcebergWarehouse"], tuple[object, ...]]:
         """Pickled as what opens its catalog, the database's password included."""
@@ -71,13 +70,17 @@ class IcebergWarehouse:
         buckets: Collection[int] | None = None,
     ) -> pa.Table:
         """Rows of one scope, optionally of some groups or buckets, optionally as of a snapshot."""
+        from resources.warehouse.iceberg_schema import bucket_of
+
         schema = _selected(table.schema, columns)
         within, names = {}, list(schema.names)
         if groups is not None:
             within = {table.group: groups}
             names = list(dict.fromkeys([*names, table.group]))
-            buckets = set(self.buckets(table, pa.array(groups, pa.string())).to_pylist())
         planned = self._scan(table, scope, names, snapshot)
+        if groups is not None:
+            wanted = pa.array(groups, pa.string())
+            buckets = set(bucket_of(planned.table_metadata, table, wanted).to_pylist())
         tasks = of_buckets(self._plans.files(planned), buckets)
         found = read(planned, tasks, table.schema, names, scope, within)
         return found.select(schema.names).cast(schema)
@@ -151,14 +154,9 @@ class IcebergWarehouse:
 
     def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups."""
-        from pyiceberg.transforms import BucketTransform
-        from pyiceberg.types import StringType
+        from resources.warehouse.iceberg_schema import bucket_of
 
-        from resources.warehouse.iceberg_schema import cut_into
-
-        if table.name not in self._cuts:
-            self._cuts[table.name] = cut_into(self._table(table), table) or table.buckets
-        return BucketTransform(self._cuts[table.name]).pyarrow_transform(StringType())(groups)
+        return bucket_of(self._table(table).metadata, table, groups)
 
     def snapshots(self, table: TableSpec) -> list[str]:
         """Ids of the snapshots that can be read, the oldest first."""
@@ -263,6 +261,7 @@ class IcebergWarehouse:
         from pyiceberg.transforms import BucketTransform, IdentityTransform
 
         properties = {**PROPERTIES, "comment": table.comment}
+        bucket: BucketTransform[str] = BucketTransform(self._cut_for(table))
         # Catalogs differ in what they say of a table that somebody else has just created.
         with (
             suppress(TableAlreadyExistsError, CommitFailedException),
@@ -274,16 +273,20 @@ class IcebergWarehouse:
                 with transaction.update_spec() as spec:
                     for column in table.scope:
                         spec.add_field(column, IdentityTransform(), column)
-                    bucket: BucketTransform[str] = BucketTransform(self._cut_for(table))
                     spec.add_field(table.group, bucket, f"{table.group}_bucket")
         return self._catalog.load_table(identifier)
 
     def _cut_for(self, table: TableSpec) -> int:
         """Buckets for a new table: those of the tables with its group that are there."""
+        from pyiceberg.exceptions import NoSuchTableError
+
         from resources.warehouse.iceberg_schema import cut_into
 
-        loaded = map(self._catalog.load_table, self._catalog.list_tables(NAMESPACE))
-        return next(filter(None, (cut_into(each, table) for each in loaded)), table.buckets)
+        for identifier in self._catalog.list_tables(NAMESPACE):
+            with suppress(NoSuchTableError):  # it was listed, and is gone
+                if number := cut_into(self._catalog.load_table(identifier).metadata, table):
+                    return number
+        return table.buckets
 
     def _scan(
         self,

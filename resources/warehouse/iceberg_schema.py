@@ -14,6 +14,7 @@ from resources.warehouse import TableSpec
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadata
 
 
 def fitted(iceberg: "Table", table: TableSpec) -> "Table":
@@ -39,14 +40,26 @@ def fitted(iceberg: "Table", table: TableSpec) -> "Table":
     return iceberg
 
 
-def cut_into(iceberg: "Table", table: TableSpec) -> int | None:
+def cut_into(metadata: "TableMetadata", table: TableSpec) -> int | None:
     """Number of buckets that the groups lie in; None of a table that has other groups."""
     from pyiceberg.transforms import BucketTransform
 
-    for field in iceberg.spec().fields:
+    for field in metadata.spec().fields:
         if field.name == f"{table.group}_bucket" and isinstance(field.transform, BucketTransform):
             return field.transform.num_buckets
     return None
+
+
+def bucket_of(metadata: "TableMetadata", table: TableSpec, groups: pa.Array) -> pa.Array:
+    """The bucket of each of several groups."""
+    from pyiceberg.transforms import BucketTransform
+    from pyiceberg.types import StringType
+
+    if not len(groups):  # the transform cannot tell the type of an array without chunks
+        return pa.array([], pa.int32())
+    # SeaweedFS shows a new table a moment before its partitions.
+    number = cut_into(metadata, table) or table.buckets
+    return BucketTransform(number).pyarrow_transform(StringType())(groups)
 
 
 def _holds(iceberg: "Table", table: TableSpec) -> bool:

@@ -24,7 +24,7 @@ from platform_assets.evaluation.refresh import DEPTH
 from platform_assets.provenance import Ledger, Record
 from platform_assets.queries.refresh import read_queries
 from platform_assets.vector_indexes import measuring, parts, refresh
-from platform_assets.vector_indexes.parts import WHOLE, is_large, parts_of
+from platform_assets.vector_indexes.parts import WHOLE, is_large, part_of, parts_of
 from platform_assets.vector_indexes.publish import drop_unserved
 from resources.vector_store import Retriever, Served
 from resources.vector_store.qdrant_server import ServerStore
@@ -110,12 +110,12 @@ def herbarium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Herbarium]:
         yield Herbarium(Platform(tmp_path_factory.mktemp("herbarium"), patch))
 
 
-def test_a_large_index_has_a_part_for_each_bucket(herbarium: Herbarium) -> None:
+def test_a_part_of_a_large_index_has_the_points_of_its_buckets(herbarium: Herbarium) -> None:
     found, served = herbarium.parts(), herbarium.served()
     assert len(found) > 8
     bucket = partial(herbarium.platform.state.warehouse.bucket, CHUNKS)
     for row in herbarium.platform.rows(CHUNKS, corpus=CORPUS):
-        points = herbarium.vectors.open(found[str(bucket(row["doc_id"]))]).fingerprints()
+        points = herbarium.vectors.open(found[part_of(bucket(row["doc_id"]))]).ids()
         assert row["chunk_id"] in points
     assert herbarium.vectors.parts(served.collection) == tuple(found.values())
     assert herbarium.points() == herbarium.chunk_ids()
@@ -197,7 +197,7 @@ def test_a_bucket_that_has_not_changed_is_neither_read_nor_measured_again(
         return scan(self, table, *rest, **options)
 
     def counted_recall(collection: Any, *rest: Any) -> float:
-        measured.append(len(collection.fingerprints()))
+        measured.append(len(collection.ids()))
         return real(collection, *rest)
 
     monkeypatch.setattr(measuring, "approximate_recall", counted_recall)
@@ -207,7 +207,10 @@ def test_a_bucket_that_has_not_changed_is_neither_read_nor_measured_again(
         herbarium.materialize(select="+key:vector_index")
     rows = herbarium.platform.rows(CHUNKS)
     bucket = warehouse.bucket(CHUNKS, next(r["doc_id"] for r in rows if r["key"] == "sage.md"))
-    assert scanned == [[bucket], None, [bucket]], "to compare, to upsert, to check"
+    (compared, upserted, checked) = scanned
+    assert bucket in compared
+    assert {part_of(each) for each in compared} == {part_of(bucket)}
+    assert (upserted, checked) == (None, compared)
     assert len(measured) == 1
     herbarium.materialize()
     assert len(measured) == 1, "the gate takes the figures of the check"
@@ -268,15 +271,15 @@ def test_the_bound_does_not_flap(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_deleted_document_may_take_its_part_along(herbarium: Herbarium) -> None:
     bucket = partial(herbarium.platform.state.warehouse.bucket, CHUNKS)
     rows = herbarium.platform.rows(CHUNKS, corpus=CORPUS)
-    homes: dict[int, set[str]] = {}
+    homes: dict[str, set[str]] = {}
     for row in rows:
-        homes.setdefault(bucket(row["doc_id"]), set()).add(row["key"])
+        homes.setdefault(part_of(bucket(row["doc_id"])), set()).add(row["key"])
     place, keys = min(homes.items(), key=lambda home: len(home[1]))
     for key in keys:
         herbarium.platform.state.lake.delete(f"{CORPUS}/{key}")
     gone = {row["chunk_id"] for row in rows if row["key"] in keys}
     report = herbarium.materialize()["vector_index"]
-    assert str(place) not in herbarium.parts()
+    assert place not in herbarium.parts()
     assert (report["added"], report["removed"]) == (0, len(gone))
     assert herbarium.calls.upserted == []
     assert herbarium.points() == herbarium.chunk_ids()
@@ -284,7 +287,7 @@ def test_a_deleted_document_may_take_its_part_along(herbarium: Herbarium) -> Non
     for key in keys:
         herbarium.write(key.removesuffix(".md"))
     herbarium.materialize()
-    assert str(place) in herbarium.parts()
+    assert place in herbarium.parts()
 
 
 def test_a_rollback_serves_the_parts_of_then(herbarium: Herbarium) -> None:

@@ -146,7 +146,7 @@ def test_one_process_that_is_short_of_memory_is_followed_by_all(
     monkeypatch.setattr(launch, "WORKER", "tests.faults.poor_worker")
     job = make_job(tmp_path)
     if engine.startswith("deepspeed"):
-        with pytest.raises(dg.Failure, match="memory ran out, and DeepSpeed holds"):
+        with pytest.raises(dg.Failure, match=r"memory ran out .* of 8 texts of .*: lower"):
             materialize(engine, job)
         return
     found, expected = materialize(engine, job).losses, reference[1].losses

@@ -98,6 +98,7 @@ def test_a_finished_collection_is_listed_and_read(store: VectorStore) -> None:
     built(store, "a", range(2))
     assert store.collections() == ["a", "b"]
     assert collection.fingerprints() == {point_id(n): point(n).fingerprint for n in range(8)}
+    assert collection.ids() == sorted(collection.fingerprints())
     wanted = [point_id(5), point_id(0)]
     expected = np.asarray([point(5).vector, point(0).vector], dtype=np.float32)
     rows = collection.vectors(wanted)

@@ -119,6 +119,9 @@ def test_all_tables_are_cut_as_the_first_one_was(
     later, others = at(tmp_path), replace(NOTES, name="others")
     OwnRows(later, others, SCOPE).replace([], rows)
     assert {later.bucket(others, page) for page in pages} == set(range(16))
+    by_note = replace(NOTES, name="by_note", group="note", buckets=4)
+    OwnRows(later, by_note, SCOPE).replace([], rows)
+    assert set(later.states(by_note, SCOPE)) == set(range(4)), "its groups are others"
     for table in (NOTES, others):
         assert set(later.states(table, SCOPE)) == set(range(16))
         assert later.scan(table, SCOPE, ["text"], ["page7"])["text"].to_pylist() == ["page7"]

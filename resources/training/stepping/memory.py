@@ -60,32 +60,29 @@ class Memory:
             OutOfMemoryError: memory runs out even with one text at a time.
         """
         random = random_state()
-        while (loss := attempt()) is None:
-            self._halve(step, texts, what)
-            set_random_state(random)
+        try:
+            while (loss := attempt()) is None:
+                self._halve(step, texts, what)
+                set_random_state(random)
+        except RuntimeError as error:
+            if should_reduce_batch_size(error):
+                raise _too_much(step, texts, what) from error
+            raise
         return loss
 
     @contextmanager
     def short(self) -> Iterator[list[str]]:
         """What goes wrong within for want of memory, instead of an error that keeps frames alive.
 
-        Afterwards it is there in all processes, if in any.
-
-        Raises:
-            OutOfMemoryError: it went wrong under DeepSpeed, whose processes wait for each other
-                within, so that this one has to end.
+        Afterwards it is there in all processes, if in any. Under DeepSpeed, whose processes wait
+        for each other within, the error passes.
         """
         found: list[str] = []
         try:
             yield found
         except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+            if is_sharded(self._accelerator) or not should_reduce_batch_size(error):
                 raise
-            if is_sharded(self._accelerator):
-                raise OutOfMemoryError(
-                    "memory ran out, and DeepSpeed holds a step's texts at once: lower batch_size "
-                    "or the length of texts, or take more processes"
-                ) from error
             found.append(str(error))
         if anywhere(self._accelerator, here=bool(found)) and not found:
             found.append("memory ran out in another process")
@@ -93,9 +90,7 @@ class Memory:
     def _halve(self, step: int, texts: int, what: str) -> None:
         held = min(self.micro_batch or texts, texts)
         if held == 1:
-            raise OutOfMemoryError(
-                f"step {step + 1}: memory ran out with the activations of {held} {what}"
-            )
+            raise _too_much(step, held, what)
         self.micro_batch = held // 2
         self._model.zero_grad()
         if torch.cuda.is_available():
@@ -104,6 +99,12 @@ class Memory:
             f"step {step + 1}: out of memory with the activations of {held} at a time; "
             f"micro_batch is {self.micro_batch} from here on, batch_size stays"
         )
+
+
+def _too_much(step: int, held: int, what: str) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"step {step + 1}: memory ran out with the activations of {held} {what}"
+    )
 
 
 def random_state() -> list[torch.Tensor]:
