@@ -2,16 +2,24 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 
 from platform_assets.cli import main
+from platform_assets.commands import export as export_command
 from platform_assets.maintenance.tables import ALL_TABLES
+from platform_assets.tables import OwnRows, rows_of
+from resources.exports.delta import DeltaExport
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
 from tests.servers.seaweed import BUCKET, Seaweed
 from tests.spies import Platform
+from tests.unit.test_warehouse import NOTES
 
 Export = Callable[..., dict[str, dict[str, Any]]]
 CHAIN = "key:documents or key:chunks or key:raw_objects"
@@ -102,3 +110,32 @@ def test_what_cannot_be_exported_says_why(
         main(["export", corpus, "--to", to])
     assert ended.value.code == status
     assert (corpus if corpus == "none" else to) in capsys.readouterr().err
+
+
+def test_tables_made_anew_with_other_buckets_leave_no_row_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = DeltaExport(str(tmp_path / "delta"))
+
+    def exported(place: str, buckets: int, texts: dict[str, str]) -> dict[str, Any]:
+        """Export a warehouse of its own with some notes, one a page."""
+        folder = tmp_path / place
+        catalog = open_sql_catalog(f"sqlite:///{folder}.db", f"file://{folder}")
+        warehouse, table = IcebergWarehouse(catalog), replace(NOTES, buckets=buckets)
+        rows = [
+            {"page": page, "note": page, "text": text, "vector": [0.5], "fingerprint": text}
+            for page, text in texts.items()
+        ]
+        OwnRows(warehouse, table, {"corpus": "c"}).replace([], rows_of(table, rows))
+        monkeypatch.setattr(export_command, "ALL_TABLES", {"notes": table})
+        state: Any = SimpleNamespace(warehouse=warehouse)
+        [answer] = export_command.export(state, "c", to)["tables"]
+        found = DeltaTable(str(tmp_path / "delta" / "notes")).to_pyarrow_table()
+        pairs = zip(found["page"].to_pylist(), found["text"].to_pylist(), strict=True)
+        assert sorted(pairs) == sorted(texts.items())
+        return dict(answer)
+
+    texts = {f"page{number}": "as it was" for number in range(200)}
+    exported("before", 16, texts)
+    assert exported("after", 64, {**texts, "page7": "edited"})["commits"] == 1
+    assert exported("later", 64, {**texts, "page7": "edited"})["commits"] == 0
