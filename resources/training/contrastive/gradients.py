@@ -19,8 +19,9 @@ from resources.training.stepping.memory import random_state, set_random_state
 from resources.training.stepping.processes import backward, sum_gradients
 from resources.training.stepping.run import Learned, Run
 
-_PASS_TOKENS = {"cpu": 4_096, "cuda": 65_536}
-"""Tokens that go through the model together: enough to keep the device busy."""
+_PASS_TOKENS = {"cpu": 2_048, "cuda": 65_536}
+"""Tokens that go through the model together: enough to keep the device busy, and on a processor few
+enough for their activations to stay in its caches."""
 _PASS_TEXTS = 1_024
 
 
