@@ -14,8 +14,9 @@ import pyarrow as pa
 
 MAIN = "main"
 """The branch that readers of a table see."""
-BUCKETS = 64
-"""Few enough for a small corpus to be read whole, many enough for a change in a million."""
+BUCKETS = 16
+"""Few enough for a small corpus, which is written and read whole; many enough for a change in a
+large one."""
 STAGED = "staged-"
 """How the name of a branch for one run begins; maintenance drops those that a crash left."""
 

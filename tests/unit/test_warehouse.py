@@ -115,15 +115,15 @@ def test_all_tables_are_cut_as_the_first_one_was(
 ) -> None:
     pages = [f"page{n}" for n in range(200)]
     rows = rows_of(NOTES, [row for page in pages for row in notes(page, page)])
-    OwnRows(warehouse, replace(NOTES, buckets=16), SCOPE).replace([], rows)
+    OwnRows(warehouse, replace(NOTES, buckets=8), SCOPE).replace([], rows)
     later, others = at(tmp_path), replace(NOTES, name="others")
     OwnRows(later, others, SCOPE).replace([], rows)
-    assert {later.bucket(others, page) for page in pages} == set(range(16))
+    assert {later.bucket(others, page) for page in pages} == set(range(8))
     by_note = replace(NOTES, name="by_note", group="note", buckets=4)
     OwnRows(later, by_note, SCOPE).replace([], rows)
     assert set(later.states(by_note, SCOPE)) == set(range(4)), "its groups are others"
     for table in (NOTES, others):
-        assert set(later.states(table, SCOPE)) == set(range(16))
+        assert set(later.states(table, SCOPE)) == set(range(8))
         assert later.scan(table, SCOPE, ["text"], ["page7"])["text"].to_pylist() == ["page7"]
 
 
