@@ -50,6 +50,7 @@ class IcebergWarehouse:
         self._catalog = catalog
         self._locks = locks
         self._plans = Plans()
+        self._cuts: dict[str, int] = {}
 
     def __reduce__(self) -> tuple[Callable[..., "IcebergWarehouse"], tuple[object, ...]]:
         """Pickled as what opens its catalog, the database's password included."""
@@ -70,7 +71,7 @@ class IcebergWarehouse:
         buckets: Collection[int] | None = None,
     ) -> pa.Table:
         """Rows of one scope, optionally of some groups or buckets, optionally as of a snapshot."""
-        from resources.warehouse.iceberg_schema import bucket_of
+        from resources.warehouse.iceberg_schema import bucket_of, cut_into
 
         schema = _selected(table.schema, columns)
         within, names = {}, list(schema.names)
@@ -80,7 +81,8 @@ class IcebergWarehouse:
         planned = self._scan(table, scope, names, snapshot)
         if groups is not None:
             wanted = pa.array(groups, pa.string())
-            buckets = set(bucket_of(planned.table_metadata, table, wanted).to_pylist())
+            number = cut_into(planned.table_metadata, table) or table.buckets
+            buckets = set(bucket_of(number, wanted).to_pylist())
         tasks = of_buckets(self._plans.files(planned), buckets)
         found = read(planned, tasks, table.schema, names, scope, within)
         return found.select(schema.names).cast(schema)
@@ -154,9 +156,11 @@ class IcebergWarehouse:
 
     def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups."""
-        from resources.warehouse.iceberg_schema import bucket_of
+        from resources.warehouse.iceberg_schema import bucket_of, cut_into
 
-        return bucket_of(self._table(table).metadata, table, groups)
+        if table.name not in self._cuts:  # SeaweedFS shows a table a moment before its partitions
+            self._cuts[table.name] = cut_into(self._table(table).metadata, table) or table.buckets
+        return bucket_of(self._cuts[table.name], groups)
 
     def snapshots(self, table: TableSpec) -> list[str]:
         """Ids of the snapshots that can be read, the oldest first."""

@@ -50,15 +50,13 @@ def cut_into(metadata: "TableMetadata", table: TableSpec) -> int | None:
     return None
 
 
-def bucket_of(metadata: "TableMetadata", table: TableSpec, groups: pa.Array) -> pa.Array:
-    """The bucket of each of several groups."""
+def bucket_of(number: int, groups: pa.Array) -> pa.Array:
+    """The bucket of each of several groups, of a number of buckets."""
     from pyiceberg.transforms import BucketTransform
     from pyiceberg.types import StringType
 
     if not len(groups):  # the transform cannot tell the type of an array without chunks
         return pa.array([], pa.int32())
-    # SeaweedFS shows a new table a moment before its partitions.
-    number = cut_into(metadata, table) or table.buckets
     return BucketTransform(number).pyarrow_transform(StringType())(groups)
 
 
