@@ -95,9 +95,10 @@ def diff(wanted: pa.Table, have: pa.Table) -> Plan:
         WITH w AS MATERIALIZED (FROM wanted WHERE hash(id) % $slices = $slice),
              h AS MATERIALIZED (FROM have WHERE hash(id) % $slices = $slice),
              differs AS (SELECT DISTINCT id FROM (
-                 (FROM w EXCEPT FROM h) UNION ALL (FROM h EXCEPT FROM w)))
-        SELECT id, CASE WHEN id NOT IN (SELECT id FROM h) THEN 'added'
-                        WHEN id NOT IN (SELECT id FROM w) THEN 'removed'
+                 (FROM w ANTI JOIN h USING (id, fingerprint))
+                 UNION ALL (FROM h ANTI JOIN w USING (id, fingerprint))))
+        SELECT id, CASE WHEN NOT EXISTS (FROM h WHERE h.id = differs.id) THEN 'added'
+                        WHEN NOT EXISTS (FROM w WHERE w.id = differs.id) THEN 'removed'
                         ELSE 'changed' END AS kind
         FROM differs"""
     slices = 1 + max(wanted.num_rows, have.num_rows) // SLICE

@@ -69,6 +69,7 @@ class OwnRows:
         self._head = head
         source = Source(self.table, self._scope, head)
         self._rows: pa.Table = source.scan(self._warehouse, self._columns, buckets)
+        self._leaves: Mapping[int, Leaf] | None = None
         self._sum()
 
     def _sum(self) -> None:
@@ -104,7 +105,7 @@ class OwnRows:
         self._outdated = self._head is None
         self._staged.update(groups, full.column(self.table.group).to_pylist())
         added = full.select(self._columns)
-        self._rows = pa.concat_tables([kept, added])
+        self._rows, self._leaves = pa.concat_tables([kept, added]), None
         self._count(self._by_key(cleared), self._by_key(added))
 
     def digest(self) -> str:
@@ -117,11 +118,13 @@ class OwnRows:
             return digest_of(self._rows, self.table.key)
         return digest_of_leaves(self.leaves())
 
-    def leaves(self) -> dict[int, Leaf]:
+    def leaves(self) -> Mapping[int, Leaf]:
         """Size and digest of each bucket that has rows."""
         self._settle()
-        found = leaves(self._warehouse, self.table, self._rows)
-        return {**self._known, **found}
+        if self._leaves is None:
+            found = leaves(self._warehouse, self.table, self._rows)
+            self._leaves = {**self._known, **found}
+        return self._leaves
 
     def source(self) -> Source:
         """The rows as they stand."""

@@ -98,6 +98,10 @@ class EdgeCollection:
 
     def ids(self) -> list[str]:
         """Ids of all points, sorted."""
+        return list(self._ids)
+
+    @cached_property
+    def _ids(self) -> list[str]:
         return sorted(str(x.id) for x in _records(self._shard, payload=False))
 
     def fingerprints(self) -> dict[str, str]:

@@ -32,7 +32,8 @@ PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     "write.parquet.compression-codec": "zstd",
-    # Bounds would repeat the beginnings of texts in manifests, which outlive the data files.
+    # Bounds would repeat the beginnings of texts in manifests, which outlive the data files. Only
+    # groups have them, which are ids: by these a removal finds the one file that it rewrites.
     "write.metadata.metrics.default": "counts",
 }
 
@@ -102,7 +103,8 @@ class IcebergWarehouse:
         """Like `scan`, streamed."""
         schema = _selected(table.schema, columns)
         planned = self._scan(table, scope, schema.names, snapshot)
-        for batch in stream(planned, of_buckets(self._plans.files(planned), buckets)):
+        tasks = of_buckets(self._plans.files(planned), buckets)
+        for batch in stream(planned, tasks, table.schema, schema.names, scope):
             yield pa.RecordBatch.from_arrays(
                 [batch.column(field.name).cast(field.type) for field in schema], schema=schema
             )
@@ -264,7 +266,8 @@ class IcebergWarehouse:
         from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
         from pyiceberg.transforms import BucketTransform, IdentityTransform
 
-        properties = {**PROPERTIES, "comment": table.comment}
+        bounded = f"write.metadata.metrics.column.{table.group}"
+        properties = {**PROPERTIES, bounded: "truncate(16)", "comment": table.comment}
         bucket: BucketTransform[str] = BucketTransform(self._cut_for(table))
         # Catalogs differ in what they say of a table that somebody else has just created.
         with (

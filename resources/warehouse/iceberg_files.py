@@ -16,8 +16,11 @@ import pyarrow.compute as pc
 
 KEPT = 16
 """Plans that are remembered; one has some kilobytes a file."""
+BATCH = 16_384
+"""Rows streamed at a time: 25 MB of vectors."""
 
 if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
     from pyiceberg.table import DataScan, FileScanTask
     from pyiceberg.table.metadata import TableMetadata
 
@@ -80,10 +83,6 @@ def read(
         equal: Column -> the value it must have.
         within: Column -> the values it may have; `columns` has it too.
     """
-    import pyarrow.dataset as ds
-    from pyiceberg.io.pyarrow import ArrowScan, PyArrowFileIO
-
-    io, metadata = planned.io, planned.table_metadata
     selected = pa.schema([schema.field(name) for name in columns])
     if not tasks:
         return selected.empty_table()
@@ -91,27 +90,65 @@ def read(
         pc.field(name).isin(pa.array(values, schema.field(name).type))
         for name, values in within.items()
     ]
-    plain = not any(task.delete_files for task in tasks) and _has_only_grown(metadata)
-    if not plain or not isinstance(io, PyArrowFileIO):
-        projected = metadata.schema().select(*columns)
-        found = ArrowScan(metadata, io, projected, planned.row_filter).to_table(tasks)
-        return found.select(columns).cast(selected).filter(reduce(and_, choices, pc.scalar(True)))
-    located = [io.parse_location(task.file.file_path, io.properties) for task in tasks]
-    scheme, netloc, _ = located[0]
-    paths = [path for _, _, path in located]
-    system = io.fs_by_scheme(scheme, netloc)
-    files = ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
-    conditions = [pc.field(name) == value for name, value in equal.items()]
-    return files.to_table(list(columns), filter=reduce(and_, conditions + choices, pc.scalar(True)))
+    files = _plain(planned, tasks, schema)
+    if files is None:
+        return _in_python(planned, tasks, columns).cast(selected).filter(_all(choices))
+    return files.to_table(list(columns), filter=_all([*_conditions(equal), *choices]))
 
 
-def stream(planned: "DataScan", tasks: "Sequence[FileScanTask]") -> Iterator[pa.RecordBatch]:
-    """Rows of some files of a planned scan, file by file."""
+def stream(
+    planned: "DataScan",
+    tasks: "Sequence[FileScanTask]",
+    schema: pa.Schema,
+    columns: Sequence[str],
+    equal: Mapping[str, str],
+) -> Iterator[pa.RecordBatch]:
+    """Rows of some files of a planned scan, file by file; for the arguments see `read`."""
+    for task in tasks:  # all at once would be read ahead into memory
+        files = _plain(planned, [task], schema)
+        if files is None:
+            yield from _in_python(planned, [task], columns).to_batches()
+        else:
+            chosen = _all(_conditions(equal))
+            yield from files.to_batches(list(columns), chosen, BATCH, batch_readahead=1)
+
+
+def _in_python(
+    planned: "DataScan", tasks: "Sequence[FileScanTask]", columns: Sequence[str]
+) -> pa.Table:
+    """Rows of some files as pyiceberg reads them, whatever they are like."""
     from pyiceberg.io.pyarrow import ArrowScan
 
-    read = ArrowScan(planned.table_metadata, planned.io, planned.projection(), planned.row_filter)
-    for task in tasks:  # all at once would be read ahead into memory
-        yield from read.to_record_batches([task])
+    metadata = planned.table_metadata
+    projected = metadata.schema().select(*columns)
+    read = ArrowScan(metadata, planned.io, projected, planned.row_filter)
+    return read.to_table(tasks).select(columns)
+
+
+def _plain(
+    planned: "DataScan", tasks: "Sequence[FileScanTask]", schema: pa.Schema
+) -> "Dataset | None":
+    """The files as one dataset; None where there is more to them than their columns' names."""
+    import pyarrow.dataset as ds
+    from pyiceberg.io.pyarrow import PyArrowFileIO
+
+    io = planned.io
+    whole = not any(task.delete_files for task in tasks)
+    if not (whole and _has_only_grown(planned.table_metadata) and isinstance(io, PyArrowFileIO)):
+        return None
+    located = [io.parse_location(task.file.file_path, io.properties) for task in tasks]
+    scheme, netloc, _ = located[0]
+    system = io.fs_by_scheme(scheme, netloc)
+    paths = [path for _, _, path in located]
+    return ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
+
+
+def _conditions(equal: Mapping[str, str]) -> list[pc.Expression]:
+    return [pc.field(name) == value for name, value in equal.items()]
+
+
+def _all(conditions: Sequence[pc.Expression]) -> pc.Expression:
+    return reduce(and_, conditions, pc.scalar(True))
 
 
 def _bucket(task: "FileScanTask") -> int:

@@ -127,6 +127,21 @@ def test_all_tables_are_cut_as_the_first_one_was(
         assert later.scan(table, SCOPE, ["text"], ["page7"])["text"].to_pylist() == ["page7"]
 
 
+def test_a_removal_reads_no_file_without_its_groups(
+    warehouse: IcebergWarehouse, tmp_path: Path
+) -> None:
+    numbered = [f"{n:03d}" for n in range(100)]
+    low, *_, high = [p for p in numbered if warehouse.bucket(NOTES, p) == 0]
+    own = OwnRows(warehouse, NOTES, SCOPE)
+    own.replace([], rows_of(NOTES, notes(low, "low")))
+    (other,) = tmp_path.rglob("*.parquet")
+    own.replace([], rows_of(NOTES, notes(high, "high")))
+    hidden = other.rename(tmp_path / "hidden")
+    own.replace([high], rows_of(NOTES, notes(high, "HIGH")))
+    hidden.rename(other)
+    assert stored(warehouse) == ["HIGH", "low"]
+
+
 def test_two_runs_that_add_the_same_group_leave_it_once(warehouse: IcebergWarehouse) -> None:
     first, second = (OwnRows(warehouse, NOTES, SCOPE) for _ in range(2))
     for own in (first, second):
