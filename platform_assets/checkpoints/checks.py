@@ -7,6 +7,7 @@ from platform_assets.checkpoints.assets import checkpoints, promoted_encoder
 from platform_assets.checkpoints.declared import recipes
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.checkpoints.stored import as_stored
 from platform_assets.logbook import Logbook, untracked
 from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger
@@ -38,12 +39,7 @@ def files_are_as_stored(
     checkpoint_store: dg.ResourceParam[CheckpointStore],
 ) -> dg.AssetCheckResult:
     """Every file of the checkpoint in the lake has the digest it was stored with."""
-
-    def examine(encoder: str) -> Verdict:
-        record = Ledger(lake).require("checkpoints", encoder)
-        return Verdict(checkpoint_store.broken(record.details["checkpoint"]))
-
-    return verdict_of(context, lake, checkpoints, examine)
+    return as_stored(context, lake, checkpoint_store, checkpoints)
 
 
 @dg.asset_check(asset=checkpoints)

@@ -101,6 +101,12 @@ class CheckpointStore:
                 return f"{name} of checkpoint {digest[:12]} was altered"
         return None
 
+    def listing(self, digest: str) -> str:
+        """Digest of what the lake lists of a checkpoint's files; where it is equal, so are they."""
+        found = self._lake.objects(f"{PREFIX}/checkpoints/{digest}/")
+        told = sorted((each.key, each.size, each.etag, str(each.modified)) for each in found)
+        return sha256_text(canonical(told))
+
     def encoder_digest(self, digest: str) -> str:
         """The encoder digest (weights, tokenizer, pooling, precision, backend) of a checkpoint."""
         return self._backend.digest(self.folder(digest))

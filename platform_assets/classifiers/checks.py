@@ -4,6 +4,7 @@ import dagster as dg
 
 from platform_assets.checking import Verdict, verdict_of
 from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.checkpoints.stored import as_stored
 from platform_assets.classifiers.assets import document_classes
 from platform_assets.provenance import Ledger
 from resources.object_store import ObjectStore
@@ -16,12 +17,7 @@ def weights_are_as_stored(
     checkpoint_store: dg.ResourceParam[CheckpointStore],
 ) -> dg.AssetCheckResult:
     """Every file of the classifier in the lake has the digest it was stored with."""
-
-    def examine(partition: str) -> Verdict:
-        record = Ledger(lake).require("document_classes", partition)
-        return Verdict(checkpoint_store.broken(record.details["checkpoint"]))
-
-    return verdict_of(context, lake, document_classes, examine)
+    return as_stored(context, lake, checkpoint_store, document_classes)
 
 
 @dg.asset_check(asset=document_classes)

@@ -4,6 +4,7 @@ import dagster as dg
 
 from platform_assets.checking import Verdict, verdict_of
 from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.checkpoints.stored import as_stored
 from platform_assets.language_models.assets import language_models
 from platform_assets.language_models.refresh import ASSET
 from platform_assets.logbook import Logbook, untracked
@@ -38,12 +39,7 @@ def adapter_is_as_stored(
     checkpoint_store: dg.ResourceParam[CheckpointStore],
 ) -> dg.AssetCheckResult:
     """Every file of the adapter in the lake has the digest it was stored with."""
-
-    def examine(name: str) -> Verdict:
-        record = Ledger(lake).require(ASSET, name)
-        return Verdict(checkpoint_store.broken(record.details["checkpoint"]))
-
-    return verdict_of(context, lake, language_models, examine)
+    return as_stored(context, lake, checkpoint_store, language_models)
 
 
 @dg.asset_check(asset=language_models)

@@ -1,11 +1,16 @@
 """Checkpoints that come back from the lake as they were stored, or not at all."""
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from platform_assets.checkpoints.assets import checkpoints
 from platform_assets.checkpoints.store import MANIFEST, CheckpointStore
-from platform_assets.provenance import PREFIX, Record, canonical, sha256_text
+from platform_assets.checkpoints.stored import as_stored
+from platform_assets.provenance import PREFIX, Ledger, Record, canonical, sha256_text
 from platform_assets.tracing import Tracer
 from resources.object_store import ObjectStore
 from tests.checkpoints import write_checkpoint
@@ -63,6 +68,34 @@ def test_a_missing_file_leaves_nothing_behind(
     details = {"checkpoint": digest, "encoder_digest": "of another engine"}
     record = Record("checkpoints", "minilm", None, digest, 1, "1", details=details)
     assert store.unfit(record) is None  # it is not here, and not brought to be looked at
+
+
+def test_a_run_reads_a_checkpoint_again_where_it_is_listed_otherwise_or_was_found_broken(
+    store: CheckpointStore, lake: ObjectStore, platform: Platform, tmp_path: Path
+) -> None:
+    digest = store.put(write_checkpoint(tmp_path / "model"))
+    details = {"checkpoint": digest, "encoder_digest": ""}
+    Ledger(lake).commit(Record("checkpoints", "minilm", None, digest, 1, "1", details=details))
+
+    def fault(*, alone: bool = False) -> str | None:
+        context: Any = SimpleNamespace(has_partition_key=not alone, partition_key="minilm")
+        found = as_stored(context, lake, store, checkpoints)
+        return None if found.passed else found.description
+
+    assert fault() is None
+    (file,) = platform.state.settings.home.rglob(f"{digest}/config.json")
+    told, stored = file.stat(), file.read_bytes()
+    file.write_bytes(b"X" + stored[1:])
+    os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))  # as where a disk fails
+    assert fault() is None
+    for found in (fault(alone=True), fault()):
+        assert found == f"minilm: config.json of checkpoint {digest[:12]} was altered"
+    file.write_bytes(stored)
+    assert fault() is None
+    lake.put(f"{PREFIX}/checkpoints/{digest}/config.json", b"{}")
+    assert "was altered" in (fault() or "")
+    lake.delete(f"{PREFIX}/checkpoints/{digest}/config.json")
+    assert "lacks config.json" in (fault() or "")
 
 
 def test_another_manifest_under_the_same_digest_is_refused(

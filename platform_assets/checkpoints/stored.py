@@ -1,0 +1,39 @@
+"""The check that all assets with checkpoints share: what is in the lake is what was stored.
+
+A run reads files that are listed otherwise than when they were last found whole, as a run reads
+buckets; the job `asset_checks` reads all of them.
+"""
+
+import dagster as dg
+
+from platform_assets.checking import Verdict, verdict_of
+from platform_assets.checkpoints.store import CheckpointStore
+from platform_assets.provenance import Ledger
+from platform_assets.settled import Settled
+from resources.object_store import ObjectStore
+
+
+def as_stored(
+    context: dg.AssetCheckExecutionContext,
+    lake: ObjectStore,
+    store: CheckpointStore,
+    asset: dg.AssetsDefinition,
+) -> dg.AssetCheckResult:
+    """Whether every file of an asset's checkpoint has the digest that it was stored with."""
+    name = asset.key.to_user_string()
+    again = context.has_partition_key
+    return verdict_of(context, lake, asset, lambda each: _verdict(again, lake, store, name, each))
+
+
+def _verdict(
+    again: bool, lake: ObjectStore, store: CheckpointStore, name: str, partition: str
+) -> Verdict:
+    """Whether one checkpoint is whole; `again` if what was whole and is listed alike is."""
+    digest = Ledger(lake).require(name, partition).details["checkpoint"]
+    states = {digest: store.listing(digest)}
+    settled = Settled.read(lake, f"checks/{name}_as_stored/{partition}", states)
+    if again and not settled.open:
+        return Verdict(None)
+    fault = store.broken(digest)
+    settled.keep(states, {} if fault else {digest: {}})
+    return Verdict(fault)
