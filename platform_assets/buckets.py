@@ -129,7 +129,7 @@ class Buckets:
 
     def forget(self) -> None:
         """Have all buckets looked at the next time."""
-        self._settled.keep({}, {})
+        self._settled.forget()
 
     def _places(self, groups: Collection[str]) -> list[int]:
         """The buckets of some groups, the same in all the tables."""

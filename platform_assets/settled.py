@@ -62,3 +62,7 @@ class Settled:
         now = canonical([(piece, states[piece], values[piece]) for piece in pieces])
         if now != self._noted:
             self._lake.put(self._key, now.encode())
+
+    def forget(self) -> None:
+        """Have all pieces looked at the next time, whatever another run noted meanwhile."""
+        self._lake.put(self._key, b"[]")

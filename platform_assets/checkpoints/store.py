@@ -102,7 +102,7 @@ class CheckpointStore:
         return None
 
     def listing(self, digest: str) -> str:
-        """Digest of what the lake lists of a checkpoint's files; where it is equal, so are they."""
+        """Digest of what the lake lists of a checkpoint's files, until somebody writes to them."""
         found = self._lake.objects(f"{PREFIX}/checkpoints/{digest}/")
         told = sorted((each.key, each.size, each.etag, str(each.modified)) for each in found)
         return sha256_text(canonical(told))

@@ -21,19 +21,24 @@ def as_stored(
 ) -> dg.AssetCheckResult:
     """Whether every file of an asset's checkpoint has the digest that it was stored with."""
     name = asset.key.to_user_string()
-    again = context.has_partition_key
-    return verdict_of(context, lake, asset, lambda each: _verdict(again, lake, store, name, each))
+    trusting = context.has_partition_key
+    return verdict_of(
+        context, lake, asset, lambda each: _verdict(trusting, lake, store, name, each)
+    )
 
 
 def _verdict(
-    again: bool, lake: ObjectStore, store: CheckpointStore, name: str, partition: str
+    trusting: bool, lake: ObjectStore, store: CheckpointStore, name: str, partition: str
 ) -> Verdict:
-    """Whether one checkpoint is whole; `again` if what was whole and is listed alike is."""
+    """Whether one checkpoint is whole; if `trusting`, what is listed as when it was is."""
     digest = Ledger(lake).require(name, partition).details["checkpoint"]
     states = {digest: store.listing(digest)}
     settled = Settled.read(lake, f"checks/{name}_as_stored/{partition}", states)
-    if again and not settled.open:
-        return Verdict(None)
+    if trusting and not settled.open:
+        return Verdict(None, {"read again": "no"})
     fault = store.broken(digest)
-    settled.keep(states, {} if fault else {digest: {}})
-    return Verdict(fault)
+    if fault:
+        settled.forget()
+    elif store.listing(digest) == states[digest]:  # nobody mended it between the two
+        settled.keep(states, {digest: {}})
+    return Verdict(fault, {"read again": "yes"})

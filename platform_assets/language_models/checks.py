@@ -38,7 +38,10 @@ def adapter_is_as_stored(
     lake: dg.ResourceParam[ObjectStore],
     checkpoint_store: dg.ResourceParam[CheckpointStore],
 ) -> dg.AssetCheckResult:
-    """Every file of the adapter in the lake has the digest it was stored with."""
+    """Every file of the adapter in the lake has the digest it was stored with.
+
+    A run reads those listed otherwise than last time, the job `asset_checks` all.
+    """
     return as_stored(context, lake, checkpoint_store, language_models)
 
 

@@ -32,9 +32,11 @@ PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     "write.parquet.compression-codec": "zstd",
-    # Bounds would repeat the beginnings of texts in manifests, which outlive the data files. Only
-    # groups have them, which are ids: by these a removal finds the one file that it rewrites.
+    # Bounds would repeat the beginnings of texts in manifests, which outlive the data files.
     "write.metadata.metrics.default": "counts",
+    # Documents' ids are digests: by their bounds a removal leaves out files that have none of them.
+    "write.metadata.metrics.column.doc_id": "truncate(16)",
+    "write.parquet.row-group-limit": "32768",  # what is streamed is decoded a group at a time
 }
 
 
@@ -266,8 +268,7 @@ class IcebergWarehouse:
         from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
         from pyiceberg.transforms import BucketTransform, IdentityTransform
 
-        bounded = f"write.metadata.metrics.column.{table.group}"
-        properties = {**PROPERTIES, bounded: "truncate(16)", "comment": table.comment}
+        properties = {**PROPERTIES, "comment": table.comment}
         bucket: BucketTransform[str] = BucketTransform(self._cut_for(table))
         # Catalogs differ in what they say of a table that somebody else has just created.
         with (

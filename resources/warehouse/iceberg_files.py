@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 KEPT = 16
 """Plans that are remembered; one has some kilobytes a file."""
 BATCH = 16_384
-"""Rows streamed at a time: 25 MB of vectors."""
+"""Rows handed on at a time: 25 MB of vectors."""
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset

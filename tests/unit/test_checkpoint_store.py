@@ -98,6 +98,42 @@ def test_a_run_reads_a_checkpoint_again_where_it_is_listed_otherwise_or_was_foun
     assert "lacks config.json" in (fault() or "")
 
 
+@pytest.mark.parametrize("meanwhile", ["mended", "noted"])
+def test_what_happens_while_a_checkpoint_is_read_makes_no_broken_one_whole(
+    store: CheckpointStore,
+    lake: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
+) -> None:
+    digest = store.put(write_checkpoint(tmp_path / "model"))
+    details = {"checkpoint": digest, "encoder_digest": ""}
+    Ledger(lake).commit(Record("checkpoints", "minilm", None, digest, 1, "1", details=details))
+    key, read = f"{PREFIX}/checkpoints/{digest}/config.json", store.broken
+    stored = lake.get(key)
+    run: Any = SimpleNamespace(has_partition_key=True, partition_key="minilm")
+
+    def after_a_mend(digest: str) -> str | None:
+        lake.put(key, stored)
+        return read(digest)
+
+    def after_another_run(_: str) -> str:
+        monkeypatch.setattr(store, "broken", read)
+        assert as_stored(run, lake, store, checkpoints).passed
+        return "the disk has failed since"
+
+    if meanwhile == "mended":
+        lake.delete(key)
+        monkeypatch.setattr(store, "broken", after_a_mend)
+        assert as_stored(run, lake, store, checkpoints).passed
+        lake.delete(key)
+    else:
+        monkeypatch.setattr(store, "broken", after_another_run)
+        assert not as_stored(run, lake, store, checkpoints).passed
+    monkeypatch.setattr(store, "broken", lambda _: "read")
+    assert "read" in (as_stored(run, lake, store, checkpoints).description or "")
+
+
 def test_another_manifest_under_the_same_digest_is_refused(
     store: CheckpointStore, lake: ObjectStore, tmp_path: Path
 ) -> None:

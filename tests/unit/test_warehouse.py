@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.reconcile import diff
 from platform_assets.tables import OwnRows, rows_of
 from resources.warehouse import TableSpec
@@ -127,19 +128,25 @@ def test_all_tables_are_cut_as_the_first_one_was(
         assert later.scan(table, SCOPE, ["text"], ["page7"])["text"].to_pylist() == ["page7"]
 
 
-def test_a_removal_reads_no_file_without_its_groups(
+def test_a_removal_reads_no_file_without_its_documents(
     warehouse: IcebergWarehouse, tmp_path: Path
 ) -> None:
     numbered = [f"{n:03d}" for n in range(100)]
-    low, *_, high = [p for p in numbered if warehouse.bucket(NOTES, p) == 0]
-    own = OwnRows(warehouse, NOTES, SCOPE)
-    own.replace([], rows_of(NOTES, notes(low, "low")))
+    low, *_, high = [each for each in numbered if warehouse.bucket(RAW_OBJECTS, each) == 0]
+    own = OwnRows(warehouse, RAW_OBJECTS, SCOPE)
+
+    def write(doc_id: str, key: str) -> None:
+        row = {"doc_id": doc_id, "key": key, "sha256": key, "fingerprint": key}
+        own.replace([doc_id], rows_of(RAW_OBJECTS, [row]))
+
+    write(low, "low")
     (other,) = tmp_path.rglob("*.parquet")
-    own.replace([], rows_of(NOTES, notes(high, "high")))
+    write(high, "high")
     hidden = other.rename(tmp_path / "hidden")
-    own.replace([high], rows_of(NOTES, notes(high, "HIGH")))
+    write(high, "HIGH")
     hidden.rename(other)
-    assert stored(warehouse) == ["HIGH", "low"]
+    found = warehouse.scan(RAW_OBJECTS, SCOPE, ["key"])
+    assert sorted(found.column("key").to_pylist()) == ["HIGH", "low"]
 
 
 def test_two_runs_that_add_the_same_group_leave_it_once(warehouse: IcebergWarehouse) -> None:
