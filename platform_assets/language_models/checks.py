@@ -40,7 +40,7 @@ def adapter_is_as_stored(
 ) -> dg.AssetCheckResult:
     """Every file of the adapter in the lake has the digest it was stored with.
 
-    A run reads those listed otherwise than last time, the job `asset_checks` all.
+    A run reads them where one is listed otherwise than last time, the job `asset_checks` always.
     """
     return as_stored(context, lake, checkpoint_store, language_models)
 

@@ -5,7 +5,7 @@ Here: tables, scans and atomic replacement of groups of rows. Not here: what the
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import lru_cache, partial, reduce
 from pathlib import Path
@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import DataScan, Table
 
 Done = TypeVar("Done")
-
-PROPERTIES = {
-    "commit.manifest-merge.enabled": "true",
-    "commit.manifest.min-count-to-merge": "20",
-    "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "20",
-    "write.parquet.compression-codec": "zstd",
-    # Bounds would repeat the beginnings of texts in manifests, which outlive the data files.
-    "write.metadata.metrics.default": "counts",
-    # Documents' ids are digests: by their bounds a removal leaves out files that have none of them.
-    "write.metadata.metrics.column.doc_id": "truncate(16)",
-    "write.parquet.row-group-limit": "32768",  # what is streamed is decoded a group at a time
-}
 
 
 class IcebergWarehouse:
@@ -251,6 +238,7 @@ class IcebergWarehouse:
     def _table(self, table: TableSpec) -> "Table":
         from pyiceberg.exceptions import NoSuchTableError
 
+        from resources.warehouse.iceberg_creation import created
         from resources.warehouse.iceberg_schema import fitted
 
         identifier = f"{NAMESPACE}.{table.name}"
@@ -259,42 +247,9 @@ class IcebergWarehouse:
             try:
                 return fitted(self._catalog.load_table(identifier), table)
             except NoSuchTableError:
-                return self._create(identifier, table)
+                return created(self._catalog, identifier, table)
 
         return patiently(loaded, self._catalog.properties)
-
-    def _create(self, identifier: str, table: TableSpec) -> "Table":
-        """Create a table with its partitions in one commit; another run may have been first."""
-        from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
-        from pyiceberg.transforms import BucketTransform, IdentityTransform
-
-        properties = {**PROPERTIES, "comment": table.comment}
-        bucket: BucketTransform[str] = BucketTransform(self._cut_for(table))
-        # Catalogs differ in what they say of a table that somebody else has just created.
-        with (
-            suppress(TableAlreadyExistsError, CommitFailedException),
-            self._catalog.create_table_transaction(
-                identifier, table.schema, properties=properties
-            ) as transaction,
-        ):
-            if transaction.table_metadata.spec().is_unpartitioned():  # SeaweedFS shows theirs
-                with transaction.update_spec() as spec:
-                    for column in table.scope:
-                        spec.add_field(column, IdentityTransform(), column)
-                    spec.add_field(table.group, bucket, f"{table.group}_bucket")
-        return self._catalog.load_table(identifier)
-
-    def _cut_for(self, table: TableSpec) -> int:
-        """Buckets for a new table: those of the tables with its group that are there."""
-        from pyiceberg.exceptions import NoSuchTableError
-
-        from resources.warehouse.iceberg_schema import cut_into
-
-        for identifier in self._catalog.list_tables(NAMESPACE):
-            with suppress(NoSuchTableError):  # it was listed, and is gone
-                if number := cut_into(self._catalog.load_table(identifier).metadata, table):
-                    return number
-        return table.buckets
 
     def _scan(
         self,

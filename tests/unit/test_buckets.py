@@ -97,6 +97,17 @@ def test_a_change_opens_its_own_bucket(room: Room) -> None:
     assert whole.digest() == after
 
 
+def test_a_digest_is_of_the_rows_as_they_stand_however_often_it_is_asked_for(room: Room) -> None:
+    own = room.copy()
+    before = own.digest()
+    own.replace(["page7"], rows_of(COPIES, [row("page7", "as it is now")]))
+    keep([own])
+    assert own.digest() == room.look().digest() != before
+    room.write(COPIES, "page8", text="by another")
+    own.replace(["page9"], rows_of(COPIES, [row("page9", "as it is now")]))
+    assert own.digest() == room.look().digest()
+
+
 def test_a_new_page_opens_its_bucket_although_it_had_none(room: Room) -> None:
     room.copy()
     room.write(PAGES, "one more")
