@@ -1,6 +1,6 @@
 """Asset checks that hold for one partition, or for all there are.
 
-Here: the loop and the verdict all checks share, and which buckets they look at.
+Here: the loop and the verdict all checks share, and which slices they look at.
 Not here: what is checked (each checks.py).
 Checks have no partitions of their own, so that one run of the job `asset_checks` covers them all.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
-from platform_assets.buckets import Buckets, Source
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.partitions import dimensions
 from platform_assets.provenance import Ledger
+from platform_assets.slices import Slices, Source
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -59,7 +59,7 @@ def verdict_of(
     )
 
 
-def by_bucket(
+def by_slice(
     context: dg.AssetCheckExecutionContext,
     lake: ObjectStore,
     warehouse: Warehouse,
@@ -68,7 +68,7 @@ def by_bucket(
     examine: Callable[[Collection[int] | None], Verdict],
     made_by: Sequence[str] = (),
 ) -> Verdict:
-    """The verdict on a partition whose buckets are looked at where they changed since they passed.
+    """The verdict on a partition whose slices are looked at where they changed since they passed.
 
     A run without a partition, as the job `asset_checks` makes it, looks at all of them; what it
     finds wrong is looked at again by every run until it passes.
@@ -79,23 +79,23 @@ def by_bucket(
         warehouse: Where the tables are.
         name: `check/partition`.
         sources: The rows that the verdict depends on.
-        examine: Looks at some buckets of them, or at all.
+        examine: Looks at some slices of them, or at all.
         made_by: What else it depends on.
     """
-    buckets = Buckets(lake, warehouse, f"checks/{name}", made_by, sources)
+    slices = Slices(lake, warehouse, f"checks/{name}", made_by, sources)
     if not context.has_partition_key:
         found = examine(None)
         if found.fault:
-            buckets.forget()
+            slices.forget()
         return found
-    found = examine(buckets.open) if buckets.open else Verdict(None)
+    found = examine(slices.open) if slices.open else Verdict(None)
     if not found.fault:
-        buckets.keep({})
+        slices.keep({})
     figures = dict(found.figures)
-    if buckets.known:  # they are not those of the whole
+    if slices.known:  # they are not those of the whole
         figures = {f"{figure} looked at": value for figure, value in figures.items()}
-    looked_at = f"{len(buckets.open)} of {len(buckets.open) + len(buckets.known)}"
-    return replace(found, figures={**figures, "buckets looked at": looked_at})
+    looked_at = f"{len(slices.open)} of {len(slices.open) + len(slices.known)}"
+    return replace(found, figures={**figures, "slices looked at": looked_at})
 
 
 def _retired(asset: dg.AssetsDefinition, partition: str) -> bool:

@@ -1,4 +1,4 @@
-"""Digests of rows, of buckets of rows and of partitions.
+"""Digests of rows, of slices and of partitions.
 
 Here: what `digest` of a row is and how data versions are made of them.
 Not here: reading and writing rows (tables.py).
@@ -20,32 +20,40 @@ BATCH = 65_536
 
 
 class Leaf(NamedTuple):
-    """A bucket's rows in short."""
+    """A slice's rows in short."""
 
     rows: int
     digest: str
 
 
 def leaves(warehouse: Warehouse, table: TableSpec, rows: pa.Table) -> dict[int, Leaf]:
-    """Size and digest of each bucket of some rows, which have the group, the key and `digest`."""
-    if not rows.num_rows:
-        return {}
-    places = warehouse.buckets(table, rows.column(table.group))
-    found = {}
-    for bucket in sorted(pc.unique(places).to_pylist()):
-        of_bucket = rows.filter(pc.equal(places, bucket))
-        found[bucket] = Leaf(of_bucket.num_rows, digest_of(of_bucket, table.key))
+    """Size and digest of each slice of some rows, which have the group, the key and `digest`."""
+    numbers = warehouse.slices(table, rows.column(table.group))
+    ordered = _ordered(rows.append_column("slice", numbers), ["slice", table.key, "digest"])
+    counts = pc.value_counts(ordered.column("slice"))
+    found, start = {}, 0
+    for number, count in zip(counts.field("values"), counts.field("counts"), strict=True):
+        part = ordered.slice(start, count.as_py())
+        found[number.as_py()] = Leaf(part.num_rows, _digest(part.select([table.key, "digest"])))
+        start += part.num_rows
     return found
 
 
 def digest_of_leaves(found: Mapping[int, Leaf]) -> str:
-    """Digest of a partition from those of its buckets."""
-    return digest_of_rows((str(bucket), leaf.digest) for bucket, leaf in sorted(found.items()))
+    """Digest of a partition from those of its slices."""
+    return digest_of_rows((str(number), leaf.digest) for number, leaf in sorted(found.items()))
 
 
 def digest_of(rows: pa.Table, key: str) -> str:
     """Digest of the keys and digests of rows: `digest_of_rows`, many at a time."""
-    ordered = rows.select([key, "digest"]).sort_by([(key, "ascending"), ("digest", "ascending")])
+    return _digest(_ordered(rows, [key, "digest"]))
+
+
+def _ordered(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    return rows.select(columns).sort_by([(name, "ascending") for name in columns])
+
+
+def _digest(ordered: pa.Table) -> str:
     digest = hashlib.sha256()
     for batch in ordered.to_batches(BATCH):
         lines = pc.binary_join_element_wise(*batch.columns, "\x1f")

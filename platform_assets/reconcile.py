@@ -120,17 +120,17 @@ def _of_kind(found: pa.Table, kind: str) -> list[str]:
 
 
 def waves(
-    weights: Mapping[str, int], capacity: int, buckets: Callable[[pa.Array], pa.Array]
+    weights: Mapping[str, int], capacity: int, slices: Callable[[pa.Array], pa.Array]
 ) -> Iterator[tuple[str, ...]]:
-    """Cut ids into waves, bucket by bucket so that each commit rewrites few files.
+    """Cut ids into waves, slice by slice so that each commit rewrites few files.
 
     Args:
         weights: Id -> its weight (bytes, chunks).
         capacity: Most weight in one wave; an id heavier than that is a wave by itself.
-        buckets: Storage bucket of each of several ids.
+        slices: Storage slice of each of several ids.
     """
     ids = list(weights)
-    places = buckets(pa.array(ids, pa.string())).to_pylist()
+    places = slices(pa.array(ids, pa.string())).to_pylist()
     wave: list[str] = []
     load = 0
     for _, item in sorted(zip(places, ids, strict=True)):

@@ -5,14 +5,14 @@ Here: which documents. Not here: what is asked of them.
 
 import pyarrow as pa
 
-from platform_assets.buckets import Source
+from platform_assets.slices import Source
 from resources.warehouse import Warehouse
 
 
-def of_few_buckets(warehouse: Warehouse, documents: Source, most: int) -> list[str]:
-    """Ids of at most `most` documents, from as few buckets of a table as hold so many.
+def of_few_slices(warehouse: Warehouse, documents: Source, most: int) -> list[str]:
+    """Ids of at most `most` documents, from as few slices of a table as hold so many.
 
-    No other buckets are read. Ids are digests and buckets hashes, so these are as good as chosen
+    No other slices are read. Ids are digests and slices hashes, so these are as good as chosen
     by chance, and one document more or less changes at most one of the sample.
 
     Args:
@@ -29,9 +29,9 @@ def of_few_buckets(warehouse: Warehouse, documents: Source, most: int) -> list[s
         found.append(ids)
         taken, count = 2 * taken, count + len(ids)
     ids = pa.concat_arrays(found) if found else pa.array([], pa.string())
-    places = warehouse.buckets(documents.table, ids)
-    ordered = pa.table({"bucket": places, "id": ids}).sort_by(
-        [("bucket", "ascending"), ("id", "ascending")]
+    places = warehouse.slices(documents.table, ids)
+    ordered = pa.table({"slice": places, "id": ids}).sort_by(
+        [("slice", "ascending"), ("id", "ascending")]
     )
     chosen: list[str] = ordered.column("id").slice(0, most).to_pylist()
     return chosen

@@ -1,9 +1,9 @@
 """Notes about pieces of a partition, which hold until a piece changes.
 
-A piece (a bucket of a table, a part of an index) is told by its state: the same state, the same
+A piece (a slice of a table, a part of an index) is told by its state: the same state, the same
 content. What was found out of a piece is written beside its state, so that whoever comes next looks
 only at pieces in another state. A lost note costs a full look, never a wrong answer.
-Not here: which buckets an asset looks at (buckets.py), what is found out.
+Not here: which slices an asset looks at (slices.py), what is found out.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 from platform_assets.provenance import PREFIX, canonical
 from resources.object_store import ObjectStore
 
-FORM = "2"
+FORM = "3"
 """Raise it where what is noted or asked of pieces changes: earlier notes count no more."""
 Value = dict[str, Any]
 """What was found out of a piece, as JSON holds it."""

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Buckets, Source
 from platform_assets.digests import BATCH, Leaf, digest_of, digest_of_leaves, leaves, row_digests
 from platform_assets.provenance import Record, links
 from platform_assets.reconcile import Plan, Report, fingerprints, waves
+from platform_assets.slices import Slices, Source
 from resources.warehouse import Known, Scope, TableSpec, Warehouse
 
 REPLAYED = 500
@@ -32,7 +32,7 @@ class OwnRows:
         table: TableSpec,
         scope: Scope,
         branch: str | None = None,
-        buckets: Buckets | None = None,
+        slices: Slices | None = None,
     ) -> None:
         """Read what there is.
 
@@ -41,34 +41,32 @@ class OwnRows:
             table: Which one.
             scope: Whose rows.
             branch: Write there, so that readers of the table see nothing until `publish`.
-            buckets: Read the open ones of these alone; of the others size and digest are known.
+            slices: Read the open ones of these alone; of the others size and digest are known.
         """
         self.table = table
         self._warehouse = warehouse
         self._scope = scope
         self._branch = branch
         self._staged: set[str] = set()
-        self.buckets = buckets
+        self.slices = slices
         self._columns = list(dict.fromkeys([table.group, table.key, "fingerprint", "digest"]))
         self.report = Report()
         self._known: dict[int, Leaf] = {}
         self.undisturbed = True
         """Whether nobody else has written to the table meanwhile, as far as one can tell."""
         self._outdated = False
-        if buckets:
+        if slices:
             self._known = {
-                each: Leaf(*of[table.name])
-                for each, of in buckets.known.items()
-                if table.name in of
+                each: Leaf(*of[table.name]) for each, of in slices.known.items() if table.name in of
             }
-            self._read(buckets.own[table.name].snapshot, buckets.open)
+            self._read(slices.own[table.name].snapshot, slices.open)
         else:
             self._read(warehouse.snapshot(table))
 
-    def _read(self, head: str | None, buckets: Collection[int] | None = None) -> None:
+    def _read(self, head: str | None, slices: Collection[int] | None = None) -> None:
         self._head = head
         source = Source(self.table, self._scope, head)
-        self._rows: pa.Table = source.scan(self._warehouse, self._columns, buckets)
+        self._rows: pa.Table = source.scan(self._warehouse, self._columns, slices)
         self._leaves: Mapping[int, Leaf] | None = None
         self._sum()
 
@@ -111,15 +109,15 @@ class OwnRows:
     def digest(self) -> str:
         """Data version of the scope: digest over the keys and digests of its rows.
 
-        Where buckets are looked at one by one, it is that of the buckets' digests.
+        Where slices are looked at one by one, it is that of the slices' digests.
         """
         self._settle()
-        if self.buckets is None:
+        if self.slices is None:
             return digest_of(self._rows, self.table.key)
         return digest_of_leaves(self.leaves())
 
     def leaves(self) -> Mapping[int, Leaf]:
-        """Size and digest of each bucket that has rows."""
+        """Size and digest of each slice that has rows."""
         self._settle()
         if self._leaves is None:
             found = leaves(self._warehouse, self.table, self._rows)
@@ -210,7 +208,7 @@ class OwnRows:
         return found if stale else [()] * bool(plan.removed)
 
     def _places(self, groups: pa.Array) -> pa.Array:
-        return self._warehouse.buckets(self.table, groups)
+        return self._warehouse.slices(self.table, groups)
 
     def _complete(self, rows: pa.Table) -> pa.Table:
         columns = {name: rows.column(name) for name in rows.column_names}
@@ -279,21 +277,21 @@ def keep(
     unsettled: Collection[str] = (),
     more: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Note how a materialisation leaves its buckets, unless another writer came between.
+    """Note how a materialisation leaves its slices, unless another writer came between.
 
     Args:
-        tables: Its rows, of the same buckets.
+        tables: Its rows, of the same slices.
         unsettled: Groups that have to be looked at again.
         more: Bucket -> what else is to be known of it.
     """
-    buckets = tables[0].buckets
-    values: dict[int, dict[str, Any]] = {bucket: dict(of) for bucket, of in (more or {}).items()}
+    slices = tables[0].slices
+    values: dict[int, dict[str, Any]] = {each: dict(of) for each, of in (more or {}).items()}
     for table in tables:
-        for bucket, leaf in table.leaves().items():
-            values.setdefault(bucket, {})[table.table.name] = leaf
+        for each, leaf in table.leaves().items():
+            values.setdefault(each, {})[table.table.name] = leaf
     sources = [table.source() for table in tables]
-    if buckets and all(table.undisturbed for table in tables):
-        buckets.keep(values, sources, unsettled)
+    if slices and all(table.undisturbed for table in tables):
+        slices.keep(values, sources, unsettled)
 
 
 def empty(table: TableSpec) -> pa.Table:

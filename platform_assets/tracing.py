@@ -21,7 +21,7 @@ from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger, Link, Record, sha256_text
 from platform_assets.queries.table import QUERIES, TRAINING_PAIRS
 from platform_assets.raw_objects.table import RAW_OBJECTS
-from platform_assets.vector_indexes.parts import buckets_of, digest_of_parts, parts_of
+from platform_assets.vector_indexes.parts import digest_of_parts, parts_of, slices_of
 from platform_assets.vector_indexes.refresh import point_fingerprint
 from resources.object_store import ObjectStore
 from resources.vector_store import Collection, VectorStore
@@ -232,8 +232,8 @@ class Tracer:
         corpus, encoder = corpus_and_encoder(record.partition)
         scope, columns = {"corpus": corpus, "encoder": encoder}, ["chunk_id", "vector"]
         snapshot = record.details["embeddings_snapshot"]
-        chosen = buckets_of(place, self.warehouse.states(EMBEDDINGS, scope, snapshot))
-        rows = self.warehouse.scan(EMBEDDINGS, scope, columns, snapshot=snapshot, buckets=chosen)
+        chosen = slices_of(place, self.warehouse.states(EMBEDDINGS, scope, snapshot))
+        rows = self.warehouse.scan(EMBEDDINGS, scope, columns, snapshot=snapshot, slices=chosen)
         for batch in rows.to_batches(max_chunksize=BLOCK):
             ids: list[str] = batch.column("chunk_id").to_pylist()
             known = [position for position, chunk_id in enumerate(ids) if chunk_id in points]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import dagster as dg
 
 from platform_assets.automation import ON_CHANGE
-from platform_assets.buckets import Source
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.chunks.audit import faults
 from platform_assets.chunks.chunking import ChunkingConfig
@@ -17,6 +16,7 @@ from platform_assets.partitions import corpora
 from platform_assets.provenance import Ledger
 from platform_assets.raw_objects.arrivals import MANIFEST
 from platform_assets.results import OWNERS, lineage, materialized, table_metadata
+from platform_assets.slices import Source
 from platform_assets.tables import OwnRows, keep
 from resources.encoding import Tokenizer
 from resources.engines import Engine
@@ -87,6 +87,6 @@ def chunks(
 def _faults(
     own: OwnRows, staged: str, parsed: Source, warehouse: Warehouse, limit: int
 ) -> list[str]:
-    """What is wrong with the rows on the branch, in the buckets that were worked on."""
+    """What is wrong with the rows on the branch, in the slices that were worked on."""
     made = Source(CHUNKS, parsed.scope, staged)
-    return faults(warehouse, made, parsed, limit, own.buckets.open if own.buckets else None)
+    return faults(warehouse, made, parsed, limit, own.slices.open if own.slices else None)

@@ -4,12 +4,12 @@ from functools import partial
 
 import dagster as dg
 
-from platform_assets.buckets import Source
-from platform_assets.checking import Verdict, by_bucket, verdict_of
+from platform_assets.checking import Verdict, by_slice, verdict_of
 from platform_assets.chunks.assets import chunks, token_limit, tokenizers
 from platform_assets.chunks.audit import coverage, length
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS
+from platform_assets.slices import Source
 from resources.model_hub import ModelHub
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
@@ -29,7 +29,7 @@ def within_token_limit(
         rows = Source.now(warehouse, CHUNKS, {"corpus": corpus})
         find = partial(length, warehouse, rows, limit)
         name, made_by = f"within_token_limit/{corpus}", [str(limit)]
-        return by_bucket(context, lake, warehouse, name, [rows], find, made_by)
+        return by_slice(context, lake, warehouse, name, [rows], find, made_by)
 
     return verdict_of(context, lake, chunks, examine)
 
@@ -48,6 +48,6 @@ def every_document_has_chunks(
         )
         find = partial(coverage, warehouse, rows, parsed)
         name = f"every_document_has_chunks/{corpus}"
-        return by_bucket(context, lake, warehouse, name, [rows, parsed], find)
+        return by_slice(context, lake, warehouse, name, [rows, parsed], find)
 
     return verdict_of(context, lake, chunks, examine)

@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Buckets, Source
 from platform_assets.chunks.chunking import ChunkingConfig, chunk_document
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.reconcile import diff, fingerprint, fingerprints
+from platform_assets.slices import Slices, Source
 from platform_assets.streams import computed, cut
 from platform_assets.tables import OwnRows, carry_out, rows_of
 from resources.encoding import Tokenizer
@@ -73,16 +73,16 @@ def refresh(
     scope = {"corpus": corpus}
     chunker = [config.digest, *(tokenizer.digest for tokenizer in tokenizers)]
     made_by, now = (code_version, *chunker), Source.now(warehouse, CHUNKS, scope)
-    buckets = Buckets(lake, warehouse, f"chunks/{corpus}", made_by, [documents], [now])
-    parsed = documents.scan(warehouse, ["doc_id", "digest"], buckets.open)
+    slices = Slices(lake, warehouse, f"chunks/{corpus}", made_by, [documents], [now])
+    parsed = documents.scan(warehouse, ["doc_id", "digest"], slices.open)
     digests = parsed.column("digest").to_pylist()
     values = [fingerprint(code_version, digest, *chunker) for digest in digests]
-    own = OwnRows(warehouse, CHUNKS, scope, branch, buckets)
+    own = OwnRows(warehouse, CHUNKS, scope, branch, slices)
     wanted = fingerprints(parsed.column("doc_id"), values)
     plan = diff(wanted, own.fingerprints())
     chosen = wanted.filter(pc.is_in(wanted.column("id"), pa.array(plan.stale, pa.string())))
     prints = dict(zip(*(column.to_pylist() for column in chosen.columns), strict=True))
-    sizes = _sizes(warehouse, corpus, plan.stale, buckets.open)
+    sizes = _sizes(warehouse, corpus, plan.stale, slices.open)
 
     def batches(wave: Sequence[str]) -> list[list[Fingerprinted]]:
         parts = cut(wave, sizes, engine.parts)
@@ -99,12 +99,12 @@ def refresh(
 
 
 def _sizes(
-    warehouse: Warehouse, corpus: str, doc_ids: Sequence[str], buckets: Collection[int]
+    warehouse: Warehouse, corpus: str, doc_ids: Sequence[str], slices: Collection[int]
 ) -> dict[str, int]:
     """Bytes of documents as the manifest has them, which only says how large waves are."""
     if not doc_ids:
         return {}
-    found = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id", "size"], buckets=buckets)
+    found = warehouse.scan(RAW_OBJECTS, {"corpus": corpus}, ["doc_id", "size"], slices=slices)
     found = found.filter(pc.is_in(found.column("doc_id"), pa.array(doc_ids, pa.string())))
     sizes = pc.max_element_wise(found.column("size"), LEAST_BYTES).to_pylist()
     return dict(zip(found.column("doc_id").to_pylist(), sizes, strict=True))

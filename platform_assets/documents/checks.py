@@ -6,13 +6,13 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from platform_assets.buckets import Source
-from platform_assets.checking import Verdict, by_bucket, verdict_of
+from platform_assets.checking import Verdict, by_slice, verdict_of
 from platform_assets.documents.assets import documents
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.provenance import Ledger
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
+from platform_assets.slices import Source
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -38,13 +38,13 @@ def every_object_accounted_for(
         ]
         unsettled = _unsettled(corpus, lake, warehouse)
 
-        def accounted(buckets: Collection[int] | None) -> Verdict:
-            read = (source.scan(warehouse, ["key"], buckets) for source in sources)
+        def accounted(slices: Collection[int] | None) -> Verdict:
+            read = (source.scan(warehouse, ["key"], slices) for source in sources)
             objects, *settled = (rows.column("key").to_pylist() for rows in read)
             return _accounted(objects, [key for keys in settled for key in keys], unsettled)
 
         name = f"every_object_accounted_for/{corpus}"
-        return by_bucket(context, lake, warehouse, name, sources, accounted, unsettled)
+        return by_slice(context, lake, warehouse, name, sources, accounted, unsettled)
 
     return verdict_of(context, lake, documents, examine)
 

@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Buckets, Source
 from platform_assets.documents.parsing import Listed, Outcome, Parse
 from platform_assets.documents.table import DOCUMENTS, REJECTED_DOCUMENTS
 from platform_assets.erasure.tombstones import REASON, Refusals, refusals
 from platform_assets.queries.uploaded import is_evaluation_file
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.reconcile import Progress, diff, fingerprint, fingerprints, unwatched
+from platform_assets.slices import Slices, Source
 from platform_assets.streams import computed, cut
 from platform_assets.tables import OwnRows, carry_out, rows_of
 from resources.engines import Engine
@@ -73,13 +73,13 @@ def refresh(
     manifest = Source.now(warehouse, RAW_OBJECTS, scope)
     made_by = (code_version, parser.fingerprint, refused.digest)
     own = [Source.now(warehouse, table, scope) for table in (DOCUMENTS, REJECTED_DOCUMENTS)]
-    buckets = Buckets(lake, warehouse, f"documents/{corpus}", made_by, [manifest], own)
+    slices = Slices(lake, warehouse, f"documents/{corpus}", made_by, [manifest], own)
     tables = (
-        OwnRows(warehouse, DOCUMENTS, scope, buckets=buckets),
-        OwnRows(warehouse, REJECTED_DOCUMENTS, scope, buckets=buckets),
+        OwnRows(warehouse, DOCUMENTS, scope, slices=slices),
+        OwnRows(warehouse, REJECTED_DOCUMENTS, scope, slices=slices),
     )
     columns = ["doc_id", "key", "sha256", "size"]
-    found = manifest.scan(warehouse, columns, buckets.open)
+    found = manifest.scan(warehouse, columns, slices.open)
     objects = _objects(found, refused, parser, code_version)
     done = Documents(*tables)
     wanted = fingerprints(objects.column("doc_id"), objects.column("fingerprint"))

@@ -6,13 +6,13 @@ from functools import partial
 import dagster as dg
 import numpy as np
 
-from platform_assets.buckets import Source
-from platform_assets.checking import Verdict, by_bucket, verdict_of
+from platform_assets.checking import Verdict, by_slice, verdict_of
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.assets import embeddings
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.partitions import corpus_and_encoder
 from platform_assets.provenance import Ledger
+from platform_assets.slices import Source
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
@@ -34,7 +34,7 @@ def one_unit_vector_a_chunk(
         rows = Source.now(warehouse, EMBEDDINGS, {"corpus": corpus, "encoder": encoder})
         find = partial(_vectors, warehouse, chunks, rows, digest)
         name = f"one_unit_vector_a_chunk/{partition}"
-        return by_bucket(context, lake, warehouse, name, [chunks, rows], find, [digest])
+        return by_slice(context, lake, warehouse, name, [chunks, rows], find, [digest])
 
     return verdict_of(context, lake, embeddings, examine)
 
@@ -44,13 +44,13 @@ def _vectors(
     chunks: Source,
     rows: Source,
     digest: str,
-    buckets: Collection[int] | None,
+    slices: Collection[int] | None,
 ) -> Verdict:
     """Whether these chunks have these vectors, by the encoder of that digest."""
-    wanted = set(chunks.scan(warehouse, ["chunk_id"], buckets).column("chunk_id").to_pylist())
+    wanted = set(chunks.scan(warehouse, ["chunk_id"], slices).column("chunk_id").to_pylist())
     have, off, foreign = [], 0, 0
     columns = ["chunk_id", "encoder_digest", "vector"]
-    for batch in rows.batches(warehouse, columns, buckets):
+    for batch in rows.batches(warehouse, columns, slices):
         have += batch.column("chunk_id").to_pylist()
         foreign += sum(d != digest for d in batch.column("encoder_digest").to_pylist())
         vectors = batch.column("vector").to_numpy(zero_copy_only=False)

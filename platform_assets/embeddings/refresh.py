@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Buckets, Source
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.encoding import Encode, Missing
 from platform_assets.embeddings.table import EMBEDDINGS
 from platform_assets.embeddings.vectors import StoredVectors, vector_fingerprint
 from platform_assets.reconcile import Progress, diff, fingerprints
+from platform_assets.slices import Slices, Source
 from platform_assets.streams import computed, cut
 from platform_assets.tables import OwnRows, carry_out, empty
 from resources.encoding import Vectors
@@ -106,7 +106,7 @@ def refresh(
 
     Args:
         task: Whose chunks, and who encodes them.
-        lake: Where it is noted which buckets are in line.
+        lake: Where it is noted which slices are in line.
         encoder_name: Whose rows these are.
         encoder_digest: What its vectors are made by.
         engine: Where it encodes.
@@ -118,9 +118,9 @@ def refresh(
     source = Source(CHUNKS, {"corpus": corpus}, task.snapshot)
     now = Source.now(warehouse, EMBEDDINGS, scope)
     name, made_by = f"embeddings/{corpus}|{encoder_name}", (code_version, encoder_digest)
-    buckets = Buckets(lake, warehouse, name, made_by, [source], [now])
-    chunks, tokens = _chunks(source, warehouse, buckets, encoder_digest, code_version)
-    own = OwnRows(warehouse, EMBEDDINGS, scope, buckets=buckets)
+    slices = Slices(lake, warehouse, name, made_by, [source], [now])
+    chunks, tokens = _chunks(source, warehouse, slices, encoder_digest, code_version)
+    own = OwnRows(warehouse, EMBEDDINGS, scope, slices=slices)
     wanted = fingerprints(chunks.column("doc_id"), chunks.column("fingerprint"))
     plan = diff(wanted, own.fingerprints())
     chosen = pc.is_in(chunks.column("doc_id"), pa.array(plan.stale, pa.string()))
@@ -145,11 +145,11 @@ def refresh(
 
 
 def _chunks(
-    source: Source, warehouse: Warehouse, buckets: Buckets, encoder_digest: str, code_version: str
+    source: Source, warehouse: Warehouse, slices: Slices, encoder_digest: str, code_version: str
 ) -> tuple[pa.Table, pa.ChunkedArray]:
     """The open chunks with the fingerprints of their embeddings; their lengths in tokens."""
     columns = ["doc_id", "chunk_id", "text_digest", "token_count"]
-    found = source.scan(warehouse, columns, buckets.open)
+    found = source.scan(warehouse, columns, slices.open)
     prints = [
         value
         for batch in found.to_batches()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import numpy as np
 
-from platform_assets.buckets import Source
 from platform_assets.checkpoints.recipes import load_recipes
 from platform_assets.checkpoints.refresh import losses
 from platform_assets.checkpoints.store import CheckpointStore
@@ -24,7 +23,8 @@ from platform_assets.evaluation.projection import document_group, projection
 from platform_assets.evaluation.refresh import BASELINE, Quality, qualities
 from platform_assets.evaluation.significance import confidence_interval
 from platform_assets.provenance import Ledger
-from platform_assets.sampling import of_few_buckets
+from platform_assets.sampling import of_few_slices
+from platform_assets.slices import Source
 from resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _quality_figures(
 
 def _embedding_map(corpus: str, encoder: str, warehouse: Warehouse, chunks: int) -> "Figure":
     scope = {"corpus": corpus}
-    shown = of_few_buckets(warehouse, Source.now(warehouse, CHUNKS, scope), MOST_MAPPED)
+    shown = of_few_slices(warehouse, Source.now(warehouse, CHUNKS, scope), MOST_MAPPED)
     of_shown = warehouse.scan(CHUNKS, scope, ["chunk_id", "key"], shown)
     pairs = zip(*(of_shown.column(name).to_pylist() for name in ("chunk_id", "key")), strict=True)
     groups = {chunk_id: document_group(key) for chunk_id, key in pairs}

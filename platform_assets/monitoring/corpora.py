@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Source
 from platform_assets.documents.table import REJECTED_DOCUMENTS
 from platform_assets.evaluation.refresh import qualities
 from platform_assets.monitoring.metrics import Sample
@@ -23,6 +22,7 @@ from platform_assets.raw_objects.assets import CODE_VERSION
 from platform_assets.raw_objects.refresh import Compared, compare
 from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.reconcile import diff, fingerprints
+from platform_assets.slices import Source
 from resources.object_store import ObjectStore
 from resources.vector_store import Served, VectorStore
 from resources.warehouse import Warehouse

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Source
 from platform_assets.chunks.table import CHUNKS
 from platform_assets.embeddings.vectors import CODE_VERSION, StoredVectors, encode_missing
 from platform_assets.erasure.tombstones import refusals
@@ -19,7 +18,8 @@ from platform_assets.queries.refresh import read_queries
 from platform_assets.queries.table import TRAINING_PAIRS
 from platform_assets.raw_objects.table import document_id
 from platform_assets.reconcile import Progress, diff, fingerprints, unwatched
-from platform_assets.sampling import of_few_buckets
+from platform_assets.sampling import of_few_slices
+from platform_assets.slices import Source
 from platform_assets.tables import OwnRows, rows_of
 from resources.encoding import Encoder, Vectors
 from resources.object_store import ObjectStore
@@ -95,7 +95,7 @@ def _seen_chunks(
     of_tests = index.filter(pc.is_in(keys, pa.array(sorted(tests), pa.string())))
     judged = pa.array({key for query in queries for key in query.judgements}, pa.string())
     own = index.filter(pc.is_in(keys, judged)).column("doc_id").to_pylist()
-    chosen = {*own, *of_few_buckets(warehouse, source, MOST_MINED)}
+    chosen = {*own, *of_few_slices(warehouse, source, MOST_MINED)}
     columns = ["chunk_id", "key", "text", "text_digest", "position"]
     found = warehouse.scan(CHUNKS, scope, columns, sorted(chosen))
     hidden = pc.is_in(found.column("text_digest"), of_tests.column("text_digest").combine_chunks())

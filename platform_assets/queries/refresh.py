@@ -6,7 +6,6 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Source
 from platform_assets.documents.table import DOCUMENTS
 from platform_assets.provenance import canonical, sha256_text
 from platform_assets.queries import Query, QuerySet, split_of
@@ -20,7 +19,8 @@ from platform_assets.queries.table import QUERIES
 from platform_assets.queries.uploaded import EVALUATION_FILES, is_evaluation_file, uploaded_queries
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import diff, fingerprints
-from platform_assets.sampling import of_few_buckets
+from platform_assets.sampling import of_few_slices
+from platform_assets.slices import Source
 from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectStore
 from resources.parsing import Element, ParsedDocument
@@ -44,7 +44,7 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRo
         names = documents.scan(warehouse, ["key"]).column("key").to_pylist()
         found = _uploaded(files, names)
     if not found.queries:
-        asked = of_few_buckets(warehouse, documents, MOST_ASKED)
+        asked = of_few_slices(warehouse, documents, MOST_ASKED)
         known = documents.scan(warehouse, ["doc_id", "key", "sha256"])
         found = replace(found, queries=_derived(corpus, warehouse, known, asked))
     rows = {query.query_id: _row(query) for query in found.queries}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from platform_assets.buckets import Buckets, Source
 from platform_assets.raw_objects.arrivals import Arrivals
 from platform_assets.raw_objects.listings import (
     LISTING,
@@ -22,12 +21,13 @@ from platform_assets.raw_objects.listings import (
 )
 from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
 from platform_assets.reconcile import Plan, diff, fingerprint, fingerprints
+from platform_assets.slices import Slices, Source
 from platform_assets.tables import OwnRows, keep, rows_of
 from resources.object_store import ObjectStore
 from resources.warehouse import Warehouse
 
 LISTED = "listing"
-"""Name, in the note of a bucket, of the sum of its objects' numbers."""
+"""Name, in the note of a slice, of the sum of its objects' numbers."""
 WAVE = 20_000
 """Objects in one commit."""
 IDENTIFIED = LISTING.append(pa.field("doc_id", pa.string())).append(
@@ -40,7 +40,7 @@ class Compared:
     """The lake held against the manifest."""
 
     objects: pa.Table
-    """Columns of `LISTING`, `doc_id` and `fingerprint`: objects of the buckets looked at."""
+    """Columns of `LISTING`, `doc_id` and `fingerprint`: objects of the slices looked at."""
     own: OwnRows
     plan: Plan
     """What the manifest does not hold, or holds otherwise."""
@@ -56,19 +56,19 @@ def compare(
     """Find what the manifest lacks of a corpus, or of those of its objects that are named.
 
     All objects are compared by what the listing says of them. Ids and fingerprints are worked out
-    where something differs: in the buckets that hold it. Where `keys` are named, the store is asked
-    for these alone, unless there is more to look at: a new manifest, a bucket that nothing is
+    where something differs: in the slices that hold it. Where `keys` are named, the store is asked
+    for these alone, unless there is more to look at: a new manifest, a slice that nothing is
     noted of, a key that cannot be asked for.
     """
     scope = {"corpus": corpus}
     now = Source.now(warehouse, RAW_OBJECTS, scope)
-    buckets = Buckets(lake, warehouse, f"raw_objects/{corpus}", [code_version], [], [now])
+    slices = Slices(lake, warehouse, f"raw_objects/{corpus}", [code_version], [], [now])
     objects = None
-    if keys and buckets.known and not buckets.open:
-        objects = _with_named(corpus, keys, lake, now, buckets, warehouse)
+    if keys and slices.known and not slices.open:
+        objects = _with_named(corpus, keys, lake, now, slices, warehouse)
     if objects is None:
-        objects = _of_open(corpus, listing(lake, corpus), now, buckets, warehouse)
-    own = OwnRows(warehouse, RAW_OBJECTS, scope, buckets=buckets)
+        objects = _of_open(corpus, listing(lake, corpus), now, slices, warehouse)
+    own = OwnRows(warehouse, RAW_OBJECTS, scope, slices=slices)
     parts = [_identified(corpus, code_version, batch) for batch in objects.to_batches(PAGE)]
     found = pa.Table.from_batches(parts, IDENTIFIED)
     wanted = fingerprints(found.column("doc_id"), found.column("fingerprint"))
@@ -92,8 +92,8 @@ class Manifest:
         return listing_digest(self._numbers.values()) if self.own.undisturbed else ""
 
     def keep(self) -> None:
-        """Note how the buckets are left."""
-        more = {bucket: {LISTED: f"{number:x}"} for bucket, number in self._numbers.items()}
+        """Note how the slices are left."""
+        more = {each: {LISTED: f"{number:x}"} for each, number in self._numbers.items()}
         keep([self.own], more=more)
 
 
@@ -135,10 +135,10 @@ def _with_named(
     keys: Sequence[str],
     lake: ObjectStore,
     manifest: Source,
-    buckets: Buckets,
+    slices: Slices,
     warehouse: Warehouse,
 ) -> pa.Table | None:
-    """Objects of the buckets of those named: the others as the manifest has them.
+    """Objects of the slices of those named: the others as the manifest has them.
 
     None where a key cannot be asked for.
     """
@@ -146,37 +146,37 @@ def _with_named(
         there = named(lake, corpus, sorted(set(keys)))
     except ValueError:
         return None
-    buckets.reopen([document_id(corpus, key) for key in keys])
-    rows = manifest.scan(warehouse, TOLD, buckets.open).cast(LISTING)
+    slices.reopen([document_id(corpus, key) for key in keys])
+    rows = manifest.scan(warehouse, TOLD, slices.open).cast(LISTING)
     others = pc.invert(pc.is_in(rows.column("key"), pa.array(keys, pa.string())))
     return pa.concat_tables([rows.filter(others), there])
 
 
 def _of_open(
-    corpus: str, objects: pa.Table, manifest: Source, buckets: Buckets, warehouse: Warehouse
+    corpus: str, objects: pa.Table, manifest: Source, slices: Slices, warehouse: Warehouse
 ) -> pa.Table:
-    """The objects of open buckets, after those in which something differs are open."""
-    if not buckets.known:
+    """The objects of open slices, after those in which something differs are open."""
+    if not slices.known:
         return objects
     differing = _differing(objects, manifest.scan(warehouse, TOLD))
-    buckets.reopen([document_id(corpus, key) for key in differing])
-    if not buckets.known:
+    slices.reopen([document_id(corpus, key) for key in differing])
+    if not slices.known:
         return objects
-    rows = manifest.scan(warehouse, ["key"], buckets.open)
+    rows = manifest.scan(warehouse, ["key"], slices.open)
     keys = pa.concat_arrays([*rows.column("key").chunks, pa.array(differing, pa.string())])
     return objects.filter(pc.is_in(objects.column("key"), keys))
 
 
 def _numbers(corpus: str, objects: pa.Table, own: OwnRows, warehouse: Warehouse) -> dict[int, int]:
-    """Sum of the objects' numbers of each bucket: noted, or of the objects looked at."""
-    known = own.buckets.known if own.buckets else {}
-    found = {bucket: int(noted[LISTED], 16) for bucket, noted in known.items()}
-    places = warehouse.buckets(RAW_OBJECTS, objects.column("doc_id"))
+    """Sum of the objects' numbers of each slice: noted, or of the objects looked at."""
+    known = own.slices.known if own.slices else {}
+    found = {each: int(of[LISTED], 16) for each, of in known.items() if LISTED in of}
+    places = warehouse.slices(RAW_OBJECTS, objects.column("doc_id"))
     for batch in objects.append_column("place", places).to_batches(PAGE):
         columns = (batch.column(name).to_pylist() for name in ("place", "key", "etag", "size"))
-        for bucket, key, etag, size in zip(*columns, strict=True):
+        for slice_, key, etag, size in zip(*columns, strict=True):
             number = object_number(f"{corpus}/{key}", etag, size)
-            found[bucket] = found.get(bucket, 0) + number
+            found[slice_] = found.get(slice_, 0) + number
     return found
 
 

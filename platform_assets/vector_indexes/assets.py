@@ -51,7 +51,7 @@ def vector_index(
 ) -> dg.MaterializeResult[None]:
     """An immutable collection of dense and BM25 vectors: the last one and the difference.
 
-    A large one has a part for some buckets of the tables each, so that a change costs its part.
+    A large one has a part for some slices of the tables each, so that a change costs its part.
     """
     corpus, encoder = corpus_and_encoder(context.partition_key)
     ledger = Ledger(lake)

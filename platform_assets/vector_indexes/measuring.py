@@ -17,9 +17,9 @@ from platform_assets.provenance import Record
 from platform_assets.settled import Settled, Value
 from platform_assets.vector_indexes.parts import (
     WHOLE,
-    buckets_of,
     is_there,
     parts_of,
+    slices_of,
     states_of_parts,
 )
 from resources.object_store import ObjectStore
@@ -82,12 +82,12 @@ class Measuring:
     def _ids(self, index: Record, parts: Mapping[str, str]) -> dict[str, Value]:
         """How many points of each part are missing, and how many obsolete."""
         scope, snapshot = _scope(index), self.warehouse.snapshot(CHUNKS)
-        buckets = self.warehouse.states(CHUNKS, scope, snapshot)
+        slices = self.warehouse.states(CHUNKS, scope, snapshot)
 
         def look(part: str) -> Value:
-            chosen = buckets_of(part, buckets)
+            chosen = slices_of(part, slices)
             rows = self.warehouse.scan(
-                CHUNKS, scope, ["chunk_id"], snapshot=snapshot, buckets=chosen
+                CHUNKS, scope, ["chunk_id"], snapshot=snapshot, slices=chosen
             )
             name = parts.get(part)
             stored = set(self.vectors.open(name).ids()) if name else set()
@@ -96,7 +96,7 @@ class Measuring:
 
         if WHOLE in parts:
             return {WHOLE: look(WHOLE)}
-        states = _states_with_chunks(buckets, parts)
+        states = _states_with_chunks(slices, parts)
         return self._each("ids", index, states, look, lambda x: not any(x.values()))
 
     def vector_fault(self, index: Record) -> str | None:
@@ -130,8 +130,8 @@ class Measuring:
         there, parts = set(self.vectors.collections()), parts_of(index.details)
         if WHOLE not in parts:
             snapshot = self.warehouse.snapshot(CHUNKS)
-            buckets = self.warehouse.states(CHUNKS, _scope(index), snapshot)
-            ids = _states_with_chunks(buckets, parts)
+            slices = self.warehouse.states(CHUNKS, _scope(index), snapshot)
+            ids = _states_with_chunks(slices, parts)
             self._keep("ids", index, {x: ids[x] for x, name in parts.items() if name in there})
         states = {name: state for name, state in _states(index).items() if name in there}
         for what in ("vectors", "recall"):
@@ -170,9 +170,9 @@ def _states(index: Record) -> dict[str, str]:
     return dict.fromkeys(parts_of(index.details).values(), index.details["dimensions"])
 
 
-def _states_with_chunks(buckets: Mapping[int, str], parts: Mapping[str, str]) -> dict[str, str]:
+def _states_with_chunks(slices: Mapping[int, str], parts: Mapping[str, str]) -> dict[str, str]:
     """Part -> its chunks and its collection, in order."""
-    chunks = states_of_parts(buckets)
+    chunks = states_of_parts(slices)
     places = sorted({*parts, *chunks}, key=int)
     return {x: f"{chunks.get(x, '')}|{parts.get(x, '')}" for x in places}
 

@@ -1,7 +1,7 @@
 """What an index consists of: one collection, or, where it is large, several parts.
 
-The tables are cut into buckets by document, and a part holds the points of some buckets, so a
-change costs its buckets' part; the other parts are those of the last index.
+The tables are cut into slices by document, and a part holds the points of some slices, so a
+change costs its slices' part; the other parts are those of the last index.
 Not here: building them (refresh.py), what is measured of them (measuring.py).
 """
 
@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterable, Mapping
 
 from platform_assets.digests import digest_of_rows
-from platform_assets.provenance import Record, canonical
+from platform_assets.provenance import Record, canonical, sha256_text
 from resources.vector_store import VectorStore
+from resources.warehouse import SLICES
 
 LARGE = 200_000
 """Chunks above which an index is made of parts. It is one collection again below half of that, so
@@ -19,7 +20,7 @@ COUNT = 16
 """Parts of a large index. With more of them a change costs less, and a search, which asks each,
 more: below some 13,000 vectors a part has no graph."""
 WHOLE = ""
-"""Stands in place of a part where there is one collection for all buckets."""
+"""Stands in place of a part where there is one collection for all slices."""
 PARTS = "parts"
 """Detail of a record: part -> collection, as canonical JSON; a plain index has none."""
 
@@ -45,22 +46,22 @@ def details_of(collection: str, parts: Mapping[str, str]) -> dict[str, str]:
     return {"collection": collection, **named}
 
 
-def part_of(bucket: int) -> str:
-    """The part with a bucket's points."""
-    return str(bucket % COUNT)
+def part_of(number: int) -> str:
+    """The part with a slice's points: those of its bucket."""
+    return str(number // SLICES % COUNT)
 
 
-def buckets_of(part: str, buckets: Iterable[int]) -> list[int] | None:
-    """Those of a table's buckets that `Warehouse.scan` is to read for a part; None for all."""
-    return None if part == WHOLE else [each for each in buckets if part_of(each) == part]
+def slices_of(part: str, slices: Iterable[int]) -> list[int] | None:
+    """Those of a table's slices that `Warehouse.scan` is to read for a part; None for all."""
+    return None if part == WHOLE else [each for each in slices if part_of(each) == part]
 
 
-def states_of_parts(buckets: Mapping[int, str]) -> dict[str, str]:
-    """Part -> the states of its buckets, in order (`Warehouse.states`)."""
+def states_of_parts(slices: Mapping[int, str]) -> dict[str, str]:
+    """Part -> the states of its slices, in order (`Warehouse.states`)."""
     found: dict[str, list[str]] = {}
-    for bucket, state in sorted(buckets.items()):
-        found.setdefault(part_of(bucket), []).append(state)
-    return {part: "|".join(found[part]) for part in sorted(found, key=int)}
+    for number, state in sorted(slices.items()):
+        found.setdefault(part_of(number), []).append(state)
+    return {part: sha256_text("|".join(found[part])) for part in sorted(found, key=int)}
 
 
 def digest_of_parts(digests: Iterable[tuple[str, str]]) -> str:

@@ -1,7 +1,7 @@
 """Builds the index of a corpus and encoder: a clone of the last collection and the difference.
 
-A large index consists of collections with some buckets of the tables each (parts.py); only those
-whose buckets changed are read and built, one after the other, so memory is bounded by a part.
+A large index consists of collections with some slices of the tables each (parts.py); only those
+whose slices changed are read and built, one after the other, so memory is bounded by a part.
 """
 
 from collections import Counter
@@ -32,11 +32,11 @@ from platform_assets.vector_indexes.measuring import Measuring
 from platform_assets.vector_indexes.parts import (
     PARTS,
     WHOLE,
-    buckets_of,
     details_of,
     digest_of_parts,
     is_outdated,
     parts_of,
+    slices_of,
     states_of_parts,
 )
 from resources.object_store import ObjectStore
@@ -93,7 +93,7 @@ class BuiltIndex:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A finished collection of some buckets, or of all."""
+    """A finished collection of some slices, or of all."""
 
     collection: str
     digest: str
@@ -183,10 +183,10 @@ def _parts(builder: "_Builder", lake: ObjectStore) -> dict[str, Part]:
     """
     source, scope = builder.source, {"corpus": builder.source.corpus}
     made_by = (source.code_version, source.embedded_by, source.encoder_digest, source.generation)
-    buckets = builder.warehouse.states(CHUNKS, scope, source.chunks)
+    slices = builder.warehouse.states(CHUNKS, scope, source.chunks)
     states = {
         place: sha256_text("|".join([state, *made_by, str(source.dimensions)]))
-        for place, state in states_of_parts(buckets).items()
+        for place, state in states_of_parts(slices).items()
     }
     settled = Settled.read(lake, f"vector_index/{source.corpus}|{source.encoder}", states)
     finished = set(builder.vectors.collections())
@@ -194,7 +194,7 @@ def _parts(builder: "_Builder", lake: ObjectStore) -> dict[str, Part]:
     parts = {
         place: known[place]
         if place in known and known[place].collection in finished
-        else builder.part(place, buckets_of(place, buckets))
+        else builder.part(place, slices_of(place, slices))
         for place in states
     }
     settled.keep(states, {place: asdict(part) for place, part in parts.items()})
@@ -215,11 +215,11 @@ class _Builder:
     begun: int = 0
     """Points to upsert in the collections begun."""
 
-    def part(self, place: str, buckets: Collection[int] | None) -> Part:
-        """The collection of a part with some buckets, or all, built unless it is there."""
+    def part(self, place: str, slices: Collection[int] | None) -> Part:
+        """The collection of a part with some slices, or all, built unless it is there."""
         source, columns = self.source, ["chunk_id", "doc_id", "digest"]
         scope = {"corpus": source.corpus}
-        rows = self.warehouse.scan(CHUNKS, scope, columns, snapshot=source.chunks, buckets=buckets)
+        rows = self.warehouse.scan(CHUNKS, scope, columns, snapshot=source.chunks, slices=slices)
         rows = rows.sort_by("chunk_id")
         ids, doc_ids, digests = (column.to_pylist() for column in rows.columns)
         wanted = dict(zip(ids, map(source.fingerprint, digests), strict=True))
@@ -250,7 +250,7 @@ class _Builder:
             stale = set(plan.stale)
             self.begun += len(stale)
             weights = Counter(homes[chunk_id] for chunk_id in stale)
-            places = partial(self.warehouse.buckets, CHUNKS)
+            places = partial(self.warehouse.slices, CHUNKS)
             for wave in waves(weights, WAVE_POINTS, places):
                 points = list(_points(source, self.warehouse, wave, stale))
                 builder.upsert(points)

@@ -17,6 +17,8 @@ MAIN = "main"
 BUCKETS = 16
 """Few enough for a small corpus, which is written and read whole; many enough for a change in a
 large one."""
+SLICES = 16
+"""Into which a bucket is cut in the order of its groups; slice n is of bucket n // SLICES."""
 STAGED = "staged-"
 """How the name of a branch for one run begins; maintenance drops those that a crash left."""
 
@@ -145,9 +147,9 @@ class Warehouse(Protocol):
         columns: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
         snapshot: str | None = None,
-        buckets: Collection[int] | None = None,
+        slices: Collection[int] | None = None,
     ) -> pa.Table:
-        """Rows of one scope, optionally of some groups or buckets, optionally as of a snapshot.
+        """Rows of one scope, optionally of some groups or slices, optionally as of a snapshot.
 
         Raises:
             LookupError: the snapshot has expired.
@@ -155,9 +157,9 @@ class Warehouse(Protocol):
         ...
 
     def states(self, table: TableSpec, scope: Scope, snapshot: str | None = None) -> dict[int, str]:
-        """Bucket -> digest of the names of its data files, which never change.
+        """Slice -> digest of the names of its data files, which never change.
 
-        So a bucket of the same state has the same rows; one without rows has no state. Reads
+        So a slice of the same state has the same rows; one without files has no state. Reads
         metadata alone.
 
         Raises:
@@ -171,7 +173,7 @@ class Warehouse(Protocol):
         scope: Scope,
         columns: Sequence[str] | None = None,
         snapshot: str | None = None,
-        buckets: Collection[int] | None = None,
+        slices: Collection[int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
         ...
@@ -222,6 +224,14 @@ class Warehouse(Protocol):
 
     def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups, as integers; `groups` may be chunked."""
+        ...
+
+    def slices(self, table: TableSpec, groups: pa.Array) -> pa.Array:
+        """The slice of each of several groups, as integers; `groups` may be chunked.
+
+        A bucket consists of slices, each with the groups between two ids. Sorted by slice and id,
+        groups are sorted by bucket and id.
+        """
         ...
 
     def snapshots(self, table: TableSpec) -> list[str]:

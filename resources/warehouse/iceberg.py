@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from resources.process_lock import alone
 from resources.warehouse import MAIN, Compacted, Footprint, Known, Removed, Scope, TableSpec
 from resources.warehouse.catalog_faults import NAMESPACE, clear_errors, patiently
 from resources.warehouse.iceberg_commit import commit, until_nobody_interferes
-from resources.warehouse.iceberg_files import Plans, of_buckets, read, states, stream
+from resources.warehouse.iceberg_files import Chosen, Plans, read, states, stream
+from resources.warehouse.iceberg_schema import bucket_of, cut_into
+from resources.warehouse.iceberg_slices import Sliced, slices_of
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -58,28 +61,20 @@ class IcebergWarehouse:
         columns: Sequence[str] | None = None,
         groups: Sequence[str] | None = None,
         snapshot: str | None = None,
-        buckets: Collection[int] | None = None,
+        slices: Collection[int] | None = None,
     ) -> pa.Table:
-        """Rows of one scope, optionally of some groups or buckets, optionally as of a snapshot."""
-        from resources.warehouse.iceberg_schema import bucket_of, cut_into
-
+        """Rows of one scope, optionally of some groups or slices, optionally as of a snapshot."""
         schema = _selected(table.schema, columns)
-        within, names = {}, list(schema.names)
-        if groups is not None:
-            within = {table.group: groups}
-            names = list(dict.fromkeys([*names, table.group]))
+        names = list(dict.fromkeys([*schema.names, table.group]))
         planned = self._scan(table, scope, names, snapshot)
-        if groups is not None:
-            wanted = pa.array(groups, pa.string())
-            number = cut_into(planned.table_metadata, table) or table.buckets
-            buckets = set(bucket_of(number, wanted).to_pylist())
-        tasks = of_buckets(self._plans.files(planned), buckets)
-        found = read(planned, tasks, table.schema, names, scope, within)
+        chosen = self._chosen(table, planned, groups, slices)
+        found = read(planned, chosen, table.schema, names, scope)
         return found.select(schema.names).cast(schema)
 
     def states(self, table: TableSpec, scope: Scope, snapshot: str | None = None) -> dict[int, str]:
-        """Bucket -> digest of the names of its data files."""
-        return states(self._plans.files(self._scan(table, scope, [table.group], snapshot)))
+        """Slice -> digest of the names of its data files."""
+        planned = self._scan(table, scope, [table.group], snapshot)
+        return states(self._plans.files(planned), Sliced(planned.table_metadata, table.group))
 
     def batches(
         self,
@@ -87,13 +82,14 @@ class IcebergWarehouse:
         scope: Scope,
         columns: Sequence[str] | None = None,
         snapshot: str | None = None,
-        buckets: Collection[int] | None = None,
+        slices: Collection[int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
         schema = _selected(table.schema, columns)
-        planned = self._scan(table, scope, schema.names, snapshot)
-        tasks = of_buckets(self._plans.files(planned), buckets)
-        for batch in stream(planned, tasks, table.schema, schema.names, scope):
+        names = list(dict.fromkeys([*schema.names, table.group]))
+        planned = self._scan(table, scope, names, snapshot)
+        chosen = self._chosen(table, planned, None, slices)
+        for batch in stream(planned, chosen, table.schema, names, scope):
             yield pa.RecordBatch.from_arrays(
                 [batch.column(field.name).cast(field.type) for field in schema], schema=schema
             )
@@ -126,7 +122,7 @@ class IcebergWarehouse:
                         _filter(scope, table.group, each) if each else None
                         for each in (groups, present)
                     )
-                    base = commit(iceberg, claimed, removed, added, target)
+                    base = commit(iceberg, claimed, removed, added, table.group, target)
         return _head(iceberg, target) if known and base == known.snapshot else None
 
     def publish(self, table: TableSpec, branch: str) -> bool:
@@ -147,11 +143,14 @@ class IcebergWarehouse:
 
     def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups."""
-        from resources.warehouse.iceberg_schema import bucket_of, cut_into
-
         if table.name not in self._cuts:  # SeaweedFS shows a table a moment before its partitions
-            self._cuts[table.name] = cut_into(self._table(table).metadata, table) or table.buckets
+            found = cut_into(self._table(table).metadata, table.group)
+            self._cuts[table.name] = found or table.buckets
         return bucket_of(self._cuts[table.name], groups)
+
+    def slices(self, table: TableSpec, groups: pa.Array) -> pa.Array:
+        """The slice of each of several groups."""
+        return slices_of(self.buckets(table, groups), groups)
 
     def snapshots(self, table: TableSpec) -> list[str]:
         """Ids of the snapshots that can be read, the oldest first."""
@@ -179,7 +178,7 @@ class IcebergWarehouse:
         done = Compacted()
         for values in scopes(self._table(table), len(table.scope)):
             scope = _filter(dict(zip(table.scope, values, strict=True)), table.group, None)
-            again = partial(compact, scope=scope, target_bytes=target_bytes)
+            again = partial(compact, scope=scope, group=table.group, target_bytes=target_bytes)
             done += self._committed(table, again)
         return done
 
@@ -266,6 +265,27 @@ class IcebergWarehouse:
             selected_fields=tuple(columns),
             snapshot_id=int(snapshot) if snapshot else None,
         )
+
+    def _chosen(
+        self,
+        table: TableSpec,
+        planned: "DataScan",
+        groups: Sequence[str] | None,
+        slices: Collection[int] | None,
+    ) -> Iterator[Chosen]:
+        """The files of a planned scan in which rows of some groups or slices may be."""
+        tasks, metadata = self._plans.files(planned), planned.table_metadata
+        sliced = Sliced(metadata, table.group)
+        if groups is not None:
+            wanted = pa.array(groups, pa.string())
+            number = cut_into(metadata, table.group) or table.buckets
+            slices = set(slices_of(bucket_of(number, wanted), wanted).to_pylist())
+            tasks = [task for some, _ in sliced.chosen(tasks, slices) for task in some]
+            yield tasks, pc.field(table.group).isin(wanted)
+        elif slices is not None:
+            yield from sliced.chosen(tasks, slices)
+        else:
+            yield tasks, None
 
 
 @lru_cache(maxsize=1)

@@ -5,15 +5,17 @@ and how long it is tried again. Not here: which rows (iceberg.py).
 """
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from resources.warehouse.catalog_faults import is_passing
+from resources.warehouse.iceberg_slices import data_files
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
     from tenacity import Retrying
@@ -27,9 +29,19 @@ def commit(
     claimed: "BooleanExpression | None",
     removed: "BooleanExpression | None",
     added: pa.Table,
+    group: str,
     branch: str,
 ) -> str | None:
-    """Commit a removal and an addition; returns the snapshot they were put upon in the end."""
+    """Commit a removal and an addition; returns the snapshot they were put upon in the end.
+
+    Args:
+        iceberg: The table.
+        claimed: Rows that nobody else may add meanwhile.
+        removed: Rows to remove.
+        added: Rows to add.
+        group: The column that is bucketed.
+        branch: Where to.
+    """
     from resources.warehouse.iceberg_transaction import KnowingTransaction
 
     before = _snapshots(iceberg.metadata)
@@ -39,7 +51,8 @@ def commit(
         if removed:
             _delete(transaction, removed, branch)
         if added.num_rows:
-            transaction.append(added, branch=branch)
+            files = data_files(transaction.table_metadata, iceberg.io, added, group)
+            _append(transaction, files, branch)
         made = _snapshots(transaction.table_metadata) - before
     return _parent(iceberg.metadata, made, branch)
 
@@ -68,6 +81,12 @@ def _delete(transaction: "Transaction", rows: "BooleanExpression", branch: str) 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Delete operation did not match any records")
         transaction.delete(rows, branch=branch)
+
+
+def _append(transaction: "Transaction", files: "Iterable[DataFile]", branch: str) -> None:
+    with transaction.update_snapshot(branch=branch).merge_append() as append:
+        for file in files:
+            append.append_data_file(file)
 
 
 def until_nobody_interferes() -> "Retrying":

@@ -1,4 +1,4 @@
-"""Compaction of an Iceberg table: the small files of a partition become one.
+"""Compaction of an Iceberg table: the small files of a bucket, or of a slice of it, become one.
 
 Each update adds a small file to its bucket, and a scan opens every file. pyiceberg 0.12 has no
 compaction.
@@ -7,11 +7,12 @@ Here: which files are merged, and the commit that does it, one attempt. Not here
 was replaced (iceberg_maintenance.py), who tries again (iceberg.py).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from resources.warehouse import Compacted
+from resources.warehouse.iceberg_slices import LARGE_ROWS, Sliced, data_files
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
@@ -27,7 +28,9 @@ Bins = Sequence[Sequence["FileScanTask"]]
 """Files to be merged, each group into one."""
 
 
-def compact(iceberg: "Table", scope: "BooleanExpression", target_bytes: int) -> Compacted:
+def compact(
+    iceberg: "Table", scope: "BooleanExpression", group: str, target_bytes: int
+) -> Compacted:
     """Merge the small files of the partitions in `scope` in one commit; none if there are few.
 
     Rows that others commit meanwhile are not touched. If they replace a file that is being merged,
@@ -39,10 +42,10 @@ def compact(iceberg: "Table", scope: "BooleanExpression", target_bytes: int) -> 
     from resources.warehouse.iceberg_transaction import KnowingTransaction
 
     tasks = iceberg.scan(row_filter=scope).plan_files()
-    bins = list(_bins(list(tasks), target_bytes))
+    bins = list(_bins(list(tasks), Sliced(iceberg.metadata, group), target_bytes))
     if not bins:
         return Compacted()
-    merged = [file for tasks in bins for file in _merged(iceberg, tasks)]
+    merged = [file for tasks in bins for file in _merged(iceberg, tasks, group)]
     with (
         KnowingTransaction(iceberg) as transaction,
         transaction.update_snapshot().overwrite() as overwrite,
@@ -66,19 +69,33 @@ def scopes(iceberg: "Table", columns: int) -> list[tuple[str, ...]]:
     return sorted({tuple(map(str, _partition(task)[:columns])) for task in tasks})
 
 
-def _bins(tasks: Sequence["FileScanTask"], target_bytes: int) -> Iterator[list["FileScanTask"]]:
-    """Small files of each partition, packed up to the target size."""
+def _bins(
+    tasks: Sequence["FileScanTask"], sliced: Sliced, target_bytes: int
+) -> Iterator[list["FileScanTask"]]:
+    """Small files of each partition, packed up to the target size.
+
+    Of a bucket that is written slice by slice, those of each slice, and those that meet several.
+    """
     from pyiceberg.utils.bin_packing import ListPacker
 
-    partitions: dict[tuple[object, ...], list[FileScanTask]] = defaultdict(list)
+    rows: Counter[tuple[object, ...]] = Counter()
+    for task in tasks:
+        rows[_place(task)] += task.file.record_count
+    places: dict[tuple[object, ...], list[FileScanTask]] = defaultdict(list)
     for task in tasks:
         if task.file.file_size_in_bytes < SMALL * target_bytes:
-            partitions[(task.file.spec_id, *_partition(task))].append(task)
+            place, met = _place(task), sliced.met_by(task)
+            of_slice = rows[place] > LARGE_ROWS and len(met) == 1
+            places[*place, met[0] if of_slice else None].append(task)
     packer: ListPacker[FileScanTask] = ListPacker(target_bytes, lookback=1, largest_bin_first=False)
-    for small in partitions.values():
+    for small in places.values():
         for packed in packer.pack(small, lambda task: task.file.file_size_in_bytes):
             if len(packed) > FEW:
                 yield packed
+
+
+def _place(task: "FileScanTask") -> tuple[object, ...]:
+    return (task.file.spec_id, *_partition(task))
 
 
 def _partition(task: "FileScanTask") -> list[object]:
@@ -86,11 +103,11 @@ def _partition(task: "FileScanTask") -> list[object]:
     return [partition[position] for position in range(len(partition))]
 
 
-def _merged(iceberg: "Table", tasks: Sequence["FileScanTask"]) -> list["DataFile"]:
+def _merged(iceberg: "Table", tasks: Sequence["FileScanTask"], group: str) -> list["DataFile"]:
     """Write the rows of some files of one partition anew."""
     from pyiceberg.expressions import AlwaysTrue
-    from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
+    from pyiceberg.io.pyarrow import ArrowScan
 
     metadata = iceberg.metadata
     scan = ArrowScan(metadata, iceberg.io, iceberg.schema(), AlwaysTrue())
-    return list(_dataframe_to_data_files(metadata, scan.to_table(tasks), iceberg.io))
+    return list(data_files(metadata, iceberg.io, scan.to_table(tasks), group))

@@ -57,6 +57,6 @@ def _cut_for(catalog: "Catalog", table: TableSpec) -> int:
 
     for identifier in catalog.list_tables(NAMESPACE):
         with suppress(NoSuchTableError):  # it was listed, and is gone
-            if number := cut_into(catalog.load_table(identifier).metadata, table):
+            if number := cut_into(catalog.load_table(identifier).metadata, table.group):
                 return number
     return table.buckets

@@ -1,11 +1,12 @@
-"""The data files of a scope: which lie in which bucket, and reading them at once.
+"""The data files of a scope: which there are, and reading them at once.
 
 Here: a table's plain data files as one Arrow dataset, several times as fast as pyiceberg, which
-reads them one by one in Python. Not here: tables and commits (iceberg.py).
+reads them one by one in Python.
+Not here: which rows lie in which file (iceberg_slices.py), tables and commits (iceberg.py).
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from threading import Lock
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from resources.warehouse.iceberg_slices import Sliced
 
 KEPT = 16
 """Plans that are remembered; one has some kilobytes a file."""
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
     from pyiceberg.table import DataScan, FileScanTask
     from pyiceberg.table.metadata import TableMetadata
+
+Chosen = tuple[Sequence["FileScanTask"], pc.Expression | None]
+"""Some files and which of their rows; None is all."""
 
 
 class Plans:
@@ -46,71 +52,63 @@ class Plans:
             return self._kept[key]
 
 
-def of_buckets(
-    tasks: "Sequence[FileScanTask]", buckets: Collection[int] | None
-) -> "list[FileScanTask]":
-    """Those of some files that lie in some buckets, or all; the bucket is the last partition."""
-    return [task for task in tasks if buckets is None or _bucket(task) in buckets]
-
-
-def states(tasks: "Sequence[FileScanTask]") -> dict[int, str]:
-    """Bucket -> digest of the names of its files, those of deleted rows included."""
+def states(tasks: "Sequence[FileScanTask]", sliced: Sliced) -> dict[int, str]:
+    """Slice -> digest of the names of the files that meet it, those of deleted rows included."""
     names: dict[int, list[str]] = {}
     for task in tasks:
-        files = (task.file, *task.delete_files)
-        names.setdefault(_bucket(task), []).extend(file.file_path for file in files)
+        files = [file.file_path for file in (task.file, *task.delete_files)]
+        for met in sliced.met_by(task):
+            names.setdefault(met, []).extend(files)
     return {
-        bucket: hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
-        for bucket, found in sorted(names.items())
+        met: hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
+        for met, found in sorted(names.items())
     }
 
 
 def read(
     planned: "DataScan",
-    tasks: "Sequence[FileScanTask]",
+    chosen: Iterable[Chosen],
     schema: pa.Schema,
     columns: Sequence[str],
     equal: Mapping[str, str],
-    within: Mapping[str, Sequence[str]],
 ) -> pa.Table:
     """Rows of some files of a planned scan.
 
     Args:
         planned: The scan; its own filter says the same as `equal`.
-        tasks: Its files that are read.
+        chosen: Its files that are read.
         schema: All columns of the table; null in files that were written before there was one.
-        columns: Columns to read.
+        columns: Columns to read, those that a choice of rows looks at among them.
         equal: Column -> the value it must have.
-        within: Column -> the values it may have; `columns` has it too.
     """
     selected = pa.schema([schema.field(name) for name in columns])
-    if not tasks:
-        return selected.empty_table()
-    choices = [
-        pc.field(name).isin(pa.array(values, schema.field(name).type))
-        for name, values in within.items()
-    ]
-    files = _plain(planned, tasks, schema)
-    if files is None:
-        return _in_python(planned, tasks, columns).cast(selected).filter(_all(choices))
-    return files.to_table(list(columns), filter=_all([*_conditions(equal), *choices]))
+    found = [selected.empty_table()]
+    for tasks, choice in chosen:
+        files = _plain(planned, tasks, schema) if tasks else None
+        if files is not None:
+            found.append(files.to_table(list(columns), filter=_all(equal, choice)).cast(selected))
+        elif tasks:
+            rows = _in_python(planned, tasks, columns).cast(selected)
+            found.append(rows if choice is None else rows.filter(choice))
+    return pa.concat_tables(found)
 
 
 def stream(
     planned: "DataScan",
-    tasks: "Sequence[FileScanTask]",
+    chosen: Iterable[Chosen],
     schema: pa.Schema,
     columns: Sequence[str],
     equal: Mapping[str, str],
 ) -> Iterator[pa.RecordBatch]:
     """Rows of some files of a planned scan, file by file; for the arguments see `read`."""
-    for task in tasks:  # all at once would be read ahead into memory
-        files = _plain(planned, [task], schema)
+    for task, choice in ((task, choice) for tasks, choice in chosen for task in tasks):
+        files = _plain(planned, [task], schema)  # all at once would be read ahead into memory
         if files is None:
-            yield from _in_python(planned, [task], columns).to_batches()
+            rows = _in_python(planned, [task], columns)
+            yield from (rows if choice is None else rows.filter(choice)).to_batches()
         else:
-            chosen = _all(_conditions(equal))
-            yield from files.to_batches(list(columns), chosen, BATCH, batch_readahead=1)
+            choices = _all(equal, choice)
+            yield from files.to_batches(list(columns), choices, BATCH, batch_readahead=1)
 
 
 def _in_python(
@@ -143,17 +141,9 @@ def _plain(
     return ds.dataset(paths, schema=schema, format="parquet", filesystem=system)
 
 
-def _conditions(equal: Mapping[str, str]) -> list[pc.Expression]:
-    return [pc.field(name) == value for name, value in equal.items()]
-
-
-def _all(conditions: Sequence[pc.Expression]) -> pc.Expression:
-    return reduce(and_, conditions, pc.scalar(True))
-
-
-def _bucket(task: "FileScanTask") -> int:
-    partition = task.file.partition
-    return int(partition[len(partition) - 1])
+def _all(equal: Mapping[str, str], choice: pc.Expression | None) -> pc.Expression:
+    terms = [pc.field(name) == value for name, value in equal.items()]
+    return reduce(and_, terms if choice is None else [*terms, choice], pc.scalar(True))
 
 
 def _has_only_grown(metadata: "TableMetadata") -> bool:

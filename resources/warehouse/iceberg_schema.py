@@ -40,12 +40,12 @@ def fitted(iceberg: "Table", table: TableSpec) -> "Table":
     return iceberg
 
 
-def cut_into(metadata: "TableMetadata", table: TableSpec) -> int | None:
+def cut_into(metadata: "TableMetadata", group: str) -> int | None:
     """Number of buckets that the groups lie in; None of a table that has other groups."""
     from pyiceberg.transforms import BucketTransform
 
     for field in metadata.spec().fields:
-        if field.name == f"{table.group}_bucket" and isinstance(field.transform, BucketTransform):
+        if field.name == f"{group}_bucket" and isinstance(field.transform, BucketTransform):
             return field.transform.num_buckets
     return None
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from platform_assets.buckets import Source
 from platform_assets.chunks.assets import tokenizers
 from platform_assets.chunks.chunking import ChunkingConfig
 from platform_assets.chunks.refresh import refresh as refresh_chunks
@@ -32,6 +31,7 @@ from platform_assets.embeddings.encoding import Encode
 from platform_assets.embeddings.refresh import refresh as refresh_embeddings
 from platform_assets.raw_objects.refresh import refresh as refresh_objects
 from platform_assets.reconcile import unwatched
+from platform_assets.slices import Source
 from platform_assets.vector_indexes.refresh import IndexSource
 from platform_assets.vector_indexes.refresh import refresh as refresh_index
 from resources import registry

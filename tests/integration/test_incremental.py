@@ -21,7 +21,7 @@ from platform_assets.raw_objects.table import document_id
 from platform_assets.vector_indexes import assets as vector_indexes
 from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
-from resources.warehouse import TableSpec, iceberg
+from resources.warehouse import TableSpec, iceberg_files
 from sensors.listings import requested, told
 from tests.spies import Platform
 
@@ -326,18 +326,17 @@ def test_an_edit_reads_its_own_bucket(facts: Facts, monkeypatch: pytest.MonkeyPa
     """
     facts.materialize("key:raw_objects or key:documents or key:chunks")
     read: dict[str, set[int]] = {}
-    of_buckets = iceberg.of_buckets
+    plain = iceberg_files._plain
 
-    def watched(planned: Any, buckets: Any) -> Any:
-        tasks = of_buckets(planned, buckets)
+    def watched(planned: Any, tasks: Any, schema: Any) -> Any:
         for task in tasks:
             name = task.file.file_path.split("/data/")[0].rsplit("/", 1)[-1]
             read.setdefault(name, set()).add(task.file.partition[1])
-        return tasks
+        return plain(planned, tasks, schema)
 
-    monkeypatch.setattr(iceberg, "of_buckets", watched)
+    monkeypatch.setattr(iceberg_files, "_plain", watched)
     facts.materialize("key:raw_objects or key:documents or key:chunks")
-    assert {name for name, buckets in read.items() if buckets} == {"raw_objects"}
+    assert set(read) == {"raw_objects"}
     read.clear()
     facts.write("maps.md", document("maps.md") + "\n\nA lighthouse guides them home.\n")
     facts.materialize("key:raw_objects or key:documents or key:chunks")

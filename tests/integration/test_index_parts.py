@@ -7,10 +7,10 @@ import contextlib
 import inspect
 import shutil
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from platform_assets.chunks.table import CHUNKS
@@ -72,6 +72,11 @@ class Herbarium:
     def parts(self) -> dict[str, str]:
         return parts_of(self.index().details)
 
+    def part_of(self, doc_id: str) -> str:
+        """The part with a document's points."""
+        (number,) = self.platform.state.warehouse.slices(CHUNKS, pa.array([doc_id])).to_pylist()
+        return part_of(number)
+
     def served(self) -> Served:
         served = self.vectors.served(self.corpus)
         assert served is not None
@@ -113,9 +118,8 @@ def herbarium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Herbarium]:
 def test_a_part_of_a_large_index_has_the_points_of_its_buckets(herbarium: Herbarium) -> None:
     found, served = herbarium.parts(), herbarium.served()
     assert len(found) > 8
-    bucket = partial(herbarium.platform.state.warehouse.bucket, CHUNKS)
     for row in herbarium.platform.rows(CHUNKS, corpus=CORPUS):
-        points = herbarium.vectors.open(found[part_of(bucket(row["doc_id"]))]).ids()
+        points = herbarium.vectors.open(found[herbarium.part_of(row["doc_id"])]).ids()
         assert row["chunk_id"] in points
     assert herbarium.vectors.parts(served.collection) == tuple(found.values())
     assert herbarium.points() == herbarium.chunk_ids()
@@ -128,7 +132,7 @@ def test_one_changed_document_builds_one_part(herbarium: Herbarium) -> None:
     rows = herbarium.materialize()
     after, new = herbarium.parts(), herbarium.chunk_ids()
     assert after.keys() == before.keys()
-    [bucket] = [b for b in after if after[b] != before[b]]
+    [place] = [each for each in after if after[each] != before[each]]
     assert set(herbarium.calls.upserted) == new - old
     assert set(herbarium.calls.deleted) == old - new
     assert rows["vector_index"]["rows"] == len(new)
@@ -142,7 +146,7 @@ def test_one_changed_document_builds_one_part(herbarium: Herbarium) -> None:
     assert set(herbarium.vectors.collections()) == kept
     herbarium.write("fennel", "paler than ever")
     herbarium.materialize()
-    assert before[bucket] not in herbarium.vectors.collections(), "no kept index consists of it"
+    assert before[place] not in herbarium.vectors.collections(), "no kept index consists of it"
 
 
 def test_an_evaluation_finds_what_a_search_of_the_whole_index_finds(herbarium: Herbarium) -> None:
@@ -193,7 +197,7 @@ def test_a_bucket_that_has_not_changed_is_neither_read_nor_measured_again(
     def counted_scan(self: Any, table: Any, *rest: Any, **options: Any) -> Any:
         caller = inspect.stack()[1].filename
         if table is CHUNKS and caller in (refresh.__file__, measuring.__file__):
-            scanned.append(options.get("buckets"))
+            scanned.append(options.get("slices"))
         return scan(self, table, *rest, **options)
 
     def counted_recall(collection: Any, *rest: Any) -> float:
@@ -206,10 +210,9 @@ def test_a_bucket_that_has_not_changed_is_neither_read_nor_measured_again(
         patch.setattr(type(warehouse), "scan", counted_scan)
         herbarium.materialize(select="+key:vector_index")
     rows = herbarium.platform.rows(CHUNKS)
-    bucket = warehouse.bucket(CHUNKS, next(r["doc_id"] for r in rows if r["key"] == "sage.md"))
+    place = herbarium.part_of(next(r["doc_id"] for r in rows if r["key"] == "sage.md"))
     (compared, upserted, checked) = scanned
-    assert bucket in compared
-    assert {part_of(each) for each in compared} == {part_of(bucket)}
+    assert {part_of(each) for each in compared} == {place}
     assert (upserted, checked) == (None, compared)
     assert len(measured) == 1
     herbarium.materialize()
@@ -269,11 +272,10 @@ def test_the_bound_does_not_flap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_deleted_document_may_take_its_part_along(herbarium: Herbarium) -> None:
-    bucket = partial(herbarium.platform.state.warehouse.bucket, CHUNKS)
     rows = herbarium.platform.rows(CHUNKS, corpus=CORPUS)
     homes: dict[str, set[str]] = {}
     for row in rows:
-        homes.setdefault(part_of(bucket(row["doc_id"])), set()).add(row["key"])
+        homes.setdefault(herbarium.part_of(row["doc_id"]), set()).add(row["key"])
     place, keys = min(homes.items(), key=lambda home: len(home[1]))
     for key in keys:
         herbarium.platform.state.lake.delete(f"{CORPUS}/{key}")

@@ -40,12 +40,12 @@ def test_several_rows_of_an_id_are_compared_as_a_set() -> None:
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=20), st.integers(1, 20))
 def test_waves_hold_every_id_once_within_capacity(weights: dict[str, int], capacity: int) -> None:
-    found = list(waves(weights, capacity, buckets=pc.utf8_length))
+    found = list(waves(weights, capacity, slices=pc.utf8_length))
     assert sorted(item for wave in found for item in wave) == sorted(weights)
     for wave in found:
         assert len(wave) == 1 or sum(weights[item] for item in wave) <= capacity
-    buckets = [len(item) for wave in found for item in wave]
-    assert buckets == sorted(buckets)
+    slices = [len(item) for wave in found for item in wave]
+    assert slices == sorted(slices)
 
 
 def test_a_diff_in_slices_is_the_diff(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Samples of documents: all of a small corpus, few buckets' of a large one, and stable."""
+"""Samples of documents: all of a small corpus, few slices' of a large one, and stable."""
 
 from hashlib import sha256
 from typing import Any
@@ -7,37 +7,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from platform_assets.buckets import Source
 from platform_assets.documents.table import DOCUMENTS
-from platform_assets.sampling import of_few_buckets
+from platform_assets.sampling import of_few_slices
+from platform_assets.slices import Source
 
 IDS = [sha256(str(number).encode()).hexdigest()[:32] for number in range(5_000)]
 
 
-class Buckets:
-    """What of a warehouse a sample asks for; a bucket is the last digit of an id."""
+class Slices:
+    """What of a warehouse a sample asks for; a slice is the last digit of an id."""
 
     def __init__(self, ids: list[str]) -> None:
         self.rows = pa.array([*ids, *ids[:7]], pa.string())
         self.read: set[int] = set()
 
     def states(self, *_: object) -> dict[int, str]:
-        return dict.fromkeys(self.buckets(DOCUMENTS, self.rows).unique().to_pylist(), "")
+        return dict.fromkeys(self.slices(DOCUMENTS, self.rows).unique().to_pylist(), "")
 
-    def buckets(self, _: object, groups: pa.Array) -> pa.Array:
+    def slices(self, _: object, groups: pa.Array) -> pa.Array:
         last = pc.utf8_slice_codeunits(groups, -1).to_pylist()
         return pa.array([int(digit, 16) for digit in last], pa.int32())
 
-    def scan(self, *_: object, snapshot: str, buckets: list[int]) -> pa.Table:
+    def scan(self, *_: object, snapshot: str, slices: list[int]) -> pa.Table:
         assert snapshot == "1"
-        self.read |= set(buckets)
-        kept = pc.is_in(self.buckets(DOCUMENTS, self.rows), pa.array(buckets, pa.int32()))
+        self.read |= set(slices)
+        kept = pc.is_in(self.slices(DOCUMENTS, self.rows), pa.array(slices, pa.int32()))
         return pa.table({"doc_id": self.rows.filter(kept)})
 
 
 def sample(ids: list[str], most: int) -> list[str]:
-    warehouse: Any = Buckets(ids)
-    return of_few_buckets(warehouse, Source(DOCUMENTS, {}, "1"), most)
+    warehouse: Any = Slices(ids)
+    return of_few_slices(warehouse, Source(DOCUMENTS, {}, "1"), most)
 
 
 def test_a_small_corpus_is_taken_whole() -> None:
@@ -45,12 +45,12 @@ def test_a_small_corpus_is_taken_whole() -> None:
     assert sample([], 20) == []
 
 
-def test_of_a_large_one_as_many_as_asked_all_of_few_buckets() -> None:
+def test_of_a_large_one_as_many_as_asked_all_of_few_slices() -> None:
     found = sample(IDS, 50)
     assert len(set(found)) == 50
     assert {doc_id[-1] for doc_id in found} == {"0"}
-    warehouse: Any = Buckets(IDS)
-    of_few_buckets(warehouse, Source(DOCUMENTS, {}, "1"), 400)
+    warehouse: Any = Slices(IDS)
+    of_few_slices(warehouse, Source(DOCUMENTS, {}, "1"), 400)
     assert warehouse.read == {0, 1, 2}
 
 

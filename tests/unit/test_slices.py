@@ -1,4 +1,4 @@
-"""Which buckets have to be looked at, on a SQLite catalogue: those that anything happened to."""
+"""Which slices have to be looked at, on a SQLite catalogue: those that anything happened to."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,19 +7,21 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from platform_assets.buckets import Buckets, Source
-from platform_assets.checking import Verdict, by_bucket
+from platform_assets.checking import Verdict, by_slice
 from platform_assets.digests import digest_of_leaves, leaves
 from platform_assets.settled import FORM
+from platform_assets.slices import Slices, Source
 from platform_assets.tables import OwnRows, keep, rows_of
 from resources.object_store.folder import FolderObjectStore
 from resources.warehouse import TableSpec
 from resources.warehouse.iceberg import IcebergWarehouse
 from resources.warehouse.sql_catalog import open_sql_catalog
 
-COLUMNS = {"page": (pa.string(), "Group and key."), "text": (pa.string(), "Content.")}
+COLUMNS = {"doc_id": (pa.string(), "Group and key."), "text": (pa.string(), "Content.")}
 PAGES, COPIES = (
-    TableSpec.of(name, "Of a test.", COLUMNS, group="page", key="page", content=("page", "text"))
+    TableSpec.of(
+        name, "Of a test.", COLUMNS, group="doc_id", key="doc_id", content=("doc_id", "text")
+    )
     for name in ("pages", "copies")
 )
 SCOPE = {"corpus": "c"}
@@ -27,7 +29,7 @@ NAMES = [f"page{number}" for number in range(40)]
 
 
 class Room:
-    """Pages, and copies of them, brought in line bucket by bucket."""
+    """Pages, and copies of them, brought in line slice by slice."""
 
     def __init__(self, home: Path) -> None:
         catalog = open_sql_catalog(f"sqlite:///{home}/catalog.db", f"file://{home}/warehouse")
@@ -43,30 +45,30 @@ class Room:
     def look(self, made_by: str = "1") -> OwnRows:
         """The copies, as an asset would read them."""
         source, own = (Source.now(self.warehouse, table, SCOPE) for table in (PAGES, COPIES))
-        buckets = Buckets(self.lake, self.warehouse, "copies/c", [made_by], [source], [own])
-        return OwnRows(self.warehouse, COPIES, SCOPE, buckets=buckets)
+        slices = Slices(self.lake, self.warehouse, "copies/c", [made_by], [source], [own])
+        return OwnRows(self.warehouse, COPIES, SCOPE, slices=slices)
 
     def copy(self, unsettled: tuple[str, ...] = ()) -> OwnRows:
-        """Make the copies of all open buckets anew."""
+        """Make the copies of all open slices anew."""
         own = self.look()
-        pages = self.warehouse.scan(PAGES, SCOPE, ["page", "text"], buckets=self.open(own))
-        rows = [row(each["page"], each["text"]) for each in pages.to_pylist()]
-        own.replace([each["page"] for each in rows], rows_of(COPIES, rows))
+        pages = self.warehouse.scan(PAGES, SCOPE, ["doc_id", "text"], slices=self.open(own))
+        rows = [row(each["doc_id"], each["text"]) for each in pages.to_pylist()]
+        own.replace([each["doc_id"] for each in rows], rows_of(COPIES, rows))
         keep([own], unsettled)
         return own
 
     def open(self, own: OwnRows) -> frozenset[int]:
-        """Buckets that are looked at."""
-        assert own.buckets is not None
-        return own.buckets.open
+        """Slices that are looked at."""
+        assert own.slices is not None
+        return own.slices.open
 
     def of(self, *names: str) -> set[int]:
-        """Buckets of some pages."""
-        return {self.warehouse.bucket(PAGES, name) for name in names}
+        """Slices of some pages."""
+        return set(self.warehouse.slices(PAGES, pa.array(names)).to_pylist())
 
 
 def row(name: str, text: str) -> dict[str, Any]:
-    return {"page": name, "text": text, "fingerprint": text}
+    return {"doc_id": name, "text": text, "fingerprint": text}
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_what_was_left_in_line_is_not_looked_at_again(room: Room) -> None:
     assert again.digest() == first.digest()
 
 
-def test_a_change_opens_its_own_bucket(room: Room) -> None:
+def test_a_change_opens_its_own_slice(room: Room) -> None:
     before = room.copy().digest()
     room.write(PAGES, "page7", text="as it is now")
     assert room.open(room.look()) == room.of("page7")
@@ -108,7 +110,7 @@ def test_a_digest_is_of_the_rows_as_they_stand_however_often_it_is_asked_for(roo
     assert own.digest() == room.look().digest()
 
 
-def test_a_new_page_opens_its_bucket_although_it_had_none(room: Room) -> None:
+def test_a_new_page_opens_its_slice_although_it_had_none(room: Room) -> None:
     room.copy()
     room.write(PAGES, "one more")
     assert room.open(room.look()) == room.of("one more")
@@ -135,7 +137,7 @@ def test_compaction_changes_no_answer(room: Room) -> None:
     assert room.copy().digest() == before
 
 
-def test_what_is_left_to_do_keeps_its_bucket_open(room: Room) -> None:
+def test_what_is_left_to_do_keeps_its_slice_open(room: Room) -> None:
     room.copy(unsettled=("page7",))
     assert room.open(room.look()) == room.of("page7")
 
@@ -148,14 +150,14 @@ def test_nothing_is_noted_where_another_writer_came_between(room: Room) -> None:
     assert room.open(room.look()) == room.of(*NAMES)
 
 
-def test_a_bucket_can_be_opened_again(room: Room) -> None:
+def test_a_slice_can_be_opened_again(room: Room) -> None:
     room.copy()
     source = Source.now(room.warehouse, COPIES, SCOPE)
     pages = Source.now(room.warehouse, PAGES, SCOPE)
-    buckets = Buckets(room.lake, room.warehouse, "copies/c", ["1"], [pages], [source])
-    buckets.reopen(["page7"])
-    assert buckets.open == room.of("page7")
-    assert room.of("page7").isdisjoint(buckets.known)
+    slices = Slices(room.lake, room.warehouse, "copies/c", ["1"], [pages], [source])
+    slices.reopen(["page7"])
+    assert slices.open == room.of("page7")
+    assert room.of("page7").isdisjoint(slices.known)
 
 
 class Checked:
@@ -170,11 +172,11 @@ class Checked:
         context: Any = SimpleNamespace(has_partition_key=not alone)
         copies = Source.now(self.room.warehouse, COPIES, SCOPE)
 
-        def examine(buckets: Any) -> Verdict:
-            self.looked.append(buckets)
+        def examine(slices: Any) -> Verdict:
+            self.looked.append(slices)
             return Verdict(self.fault)
 
-        return by_bucket(context, self.room.lake, self.room.warehouse, "good/c", [copies], examine)
+        return by_slice(context, self.room.lake, self.room.warehouse, "good/c", [copies], examine)
 
 
 def test_a_check_looks_again_where_something_changed_or_failed(room: Room) -> None:
@@ -183,8 +185,8 @@ def test_a_check_looks_again_where_something_changed_or_failed(room: Room) -> No
     check.fault = "a copy is wrong"
     assert check().fault == "a copy is wrong"
     check.fault = None
-    assert check().figures["buckets looked at"] == f"{len(all_of_them)} of {len(all_of_them)}"
-    assert check().figures["buckets looked at"] == f"0 of {len(all_of_them)}"
+    assert check().figures["slices looked at"] == f"{len(all_of_them)} of {len(all_of_them)}"
+    assert check().figures["slices looked at"] == f"0 of {len(all_of_them)}"
     room.write(COPIES, "page7", text="forged")
     check.fault = "a copy is wrong"
     assert check().fault == check().fault == "a copy is wrong"
@@ -220,28 +222,30 @@ def test_an_equal_note_is_not_written_again(room: Room, monkeypatch: pytest.Monk
 
 def test_a_table_without_a_row_hinders_no_note(room: Room) -> None:
     """Such as the dead letters where every document could be parsed."""
-    letters = TableSpec.of("letters", "", COLUMNS, group="page", key="page", content=("page",))
+    letters = TableSpec.of(
+        "letters", "", COLUMNS, group="doc_id", key="doc_id", content=("doc_id",)
+    )
 
     def look() -> list[OwnRows]:
         source, *own = (Source.now(room.warehouse, t, SCOPE) for t in (PAGES, COPIES, letters))
-        buckets = Buckets(room.lake, room.warehouse, "both/c", ["1"], [source], own)
-        return [OwnRows(room.warehouse, t, SCOPE, buckets=buckets) for t in (COPIES, letters)]
+        slices = Slices(room.lake, room.warehouse, "both/c", ["1"], [source], own)
+        return [OwnRows(room.warehouse, t, SCOPE, slices=slices) for t in (COPIES, letters)]
 
     keep(look())
     assert room.open(look()[0]) == frozenset()
 
 
 def test_another_writer_before_the_branch_began_is_noticed(room: Room) -> None:
-    """Its rows stay, the digest is that of the snapshot, and its bucket is looked at again."""
+    """Its rows stay, the digest is that of the snapshot, and its slice is looked at again."""
     room.copy()
     room.write(PAGES, "page7", text="as it is now")
     pages, copies = (Source.now(room.warehouse, table, SCOPE) for table in (PAGES, COPIES))
-    buckets = Buckets(room.lake, room.warehouse, "copies/c", ["1"], [pages], [copies])
-    own = OwnRows(room.warehouse, COPIES, SCOPE, "staged-run", buckets)
+    slices = Slices(room.lake, room.warehouse, "copies/c", ["1"], [pages], [copies])
+    own = OwnRows(room.warehouse, COPIES, SCOPE, "staged-run", slices)
     room.write(COPIES, "page8", text="theirs")
     own.replace(["page7"], rows_of(COPIES, [row("page7", "as it is now")]))
     own.publish()
-    rows = room.warehouse.scan(COPIES, SCOPE, ["page", "digest"], snapshot=own.snapshot())
+    rows = room.warehouse.scan(COPIES, SCOPE, ["doc_id", "digest"], snapshot=own.snapshot())
     assert own.digest() == digest_of_leaves(leaves(room.warehouse, COPIES, rows))
     keep([own])
     assert room.of("page8") <= room.open(room.look())

@@ -1,8 +1,8 @@
-"""The buckets of a partition that a materialisation or a check has to look at.
+"""The slices of a partition that a materialisation or a check has to look at.
 
-All tables of documents are cut into the same buckets by document, so what is made of one bucket
-depends on the same bucket upstream alone. A bucket whose files upstream and whose own files are
-those of the last time is as it was, and is not read: a change costs its bucket.
+All tables of documents are cut into the same slices by document, so what is made of one slice
+depends on the same slice upstream alone. A slice whose files upstream and whose own files are those
+of the last time is as it was, and is not read: a change costs the slices of the files it rewrites.
 Not here: the notes themselves (settled.py), rows and commits (tables.py).
 """
 
@@ -32,21 +32,21 @@ class Source:
         return cls(table, scope, warehouse.snapshot(table))
 
     def scan(
-        self, warehouse: Warehouse, columns: Sequence[str], buckets: Collection[int] | None = None
+        self, warehouse: Warehouse, columns: Sequence[str], slices: Collection[int] | None = None
     ) -> pa.Table:
-        """Rows of some buckets, or of all."""
+        """Rows of some slices, or of all."""
         if self.snapshot is None:
             return pa.schema([self.table.schema.field(name) for name in columns]).empty_table()
         return warehouse.scan(
-            self.table, self.scope, columns, snapshot=self.snapshot, buckets=buckets
+            self.table, self.scope, columns, snapshot=self.snapshot, slices=slices
         )
 
     def batches(
-        self, warehouse: Warehouse, columns: Sequence[str], buckets: Collection[int] | None = None
+        self, warehouse: Warehouse, columns: Sequence[str], slices: Collection[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
         if self.snapshot is not None:
-            yield from warehouse.batches(self.table, self.scope, columns, self.snapshot, buckets)
+            yield from warehouse.batches(self.table, self.scope, columns, self.snapshot, slices)
 
     def states(self, warehouse: Warehouse) -> dict[int, str]:
         """Bucket -> state of its files."""
@@ -55,8 +55,8 @@ class Source:
         return warehouse.states(self.table, self.scope, self.snapshot)
 
 
-class Buckets:
-    """Which buckets of a partition are not as they were left, and what is known of the others."""
+class Slices:
+    """Which slices of a partition are not as they were left, and what is known of the others."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Buckets:
         sources: Sequence[Source],
         own: Sequence[Source] = (),
     ) -> None:
-        """Compare the buckets with the note of the last time.
+        """Compare the slices with the note of the last time.
 
         Args:
             lake: Where notes are.
@@ -85,14 +85,14 @@ class Buckets:
         self._own_states = {name: source.states(warehouse) for name, source in self.own.items()}
         self._settled = Settled.read(lake, name, self._states(self._own_states))
         self.open = frozenset(map(int, self._settled.open))
-        """The buckets to look at."""
+        """The slices to look at."""
         self.known: Mapping[int, Mapping[str, Any]] = {
-            int(bucket): value for bucket, value in self._settled.known.items()
+            int(each): value for each, value in self._settled.known.items()
         }
         """What was noted of the others."""
 
     def reopen(self, groups: Collection[str]) -> None:
-        """Look at the buckets of some groups, whatever is known of them."""
+        """Look at the slices of some groups, whatever is known of them."""
         if groups:
             touched = set(self._places(groups))
             self.open |= touched
@@ -104,12 +104,12 @@ class Buckets:
         own: Iterable[Source] = (),
         unsettled: Collection[str] = (),
     ) -> None:
-        """Note what is true of each bucket from now on.
+        """Note what is true of each slice from now on.
 
         Args:
             values: Bucket -> what is to be known of it next time; nothing of those left out.
             own: The rows as they were left.
-            unsettled: Groups with which something is left to do; their buckets stay open.
+            unsettled: Groups with which something is left to do; their slices stay open.
         """
         states = self._states(
             {
@@ -120,27 +120,23 @@ class Buckets:
             }
         )
         left = self._places(unsettled)
-        noted = {
-            bucket: dict(values.get(int(bucket), {}))
-            for bucket in states
-            if int(bucket) not in left
-        }
+        noted = {each: dict(values.get(int(each), {})) for each in states if int(each) not in left}
         self._settled.keep(states, noted)
 
     def forget(self) -> None:
-        """Have all buckets looked at the next time."""
+        """Have all slices looked at the next time."""
         self._settled.forget()
 
     def _places(self, groups: Collection[str]) -> list[int]:
-        """The buckets of some groups, the same in all the tables."""
-        places = self._warehouse.buckets(self._table, pa.array(list(groups), pa.string()))
+        """The slices of some groups, the same in all the tables."""
+        places = self._warehouse.slices(self._table, pa.array(list(groups), pa.string()))
         return [int(place) for place in places.to_pylist()]
 
     def _states(self, own: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
         found = [*self._upstream, *(own[name] for name in self.own)]
         return {
-            str(bucket): sha256_text(
-                "|".join([self._made_by, *(each.get(bucket, "") for each in found)])
+            str(number): sha256_text(
+                "|".join([self._made_by, *(each.get(number, "") for each in found)])
             )
-            for bucket in sorted(set().union(*found))
+            for number in sorted(set().union(*found))
         }

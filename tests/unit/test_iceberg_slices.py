@@ -1,0 +1,159 @@
+"""Slices of a bucket: which a file meets, how large buckets are written, read and compacted."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from platform_assets.tables import OwnRows, rows_of
+from resources.warehouse import SLICES, TableSpec, iceberg_compaction, iceberg_slices
+from resources.warehouse.iceberg import IcebergWarehouse
+from resources.warehouse.sql_catalog import open_sql_catalog
+
+COLUMNS = {"doc_id": (pa.string(), "Group and key."), "text": (pa.string(), "Content.")}
+NOTES = TableSpec.of(
+    "notes", "Of a test.", COLUMNS, group="doc_id", key="doc_id", content=("text",), buckets=2
+)
+SCOPE = {"corpus": "c"}
+IDS = [sha256(str(number).encode()).hexdigest()[:32] for number in range(400)]
+
+
+class Notes:
+    """A table of two buckets, each with about two hundred rows."""
+
+    def __init__(self, home: Path) -> None:
+        catalog = open_sql_catalog(f"sqlite:///{home}/catalog.db", f"file://{home}/warehouse")
+        self.warehouse = IcebergWarehouse(catalog)
+        self.own = OwnRows(self.warehouse, NOTES, SCOPE)
+
+    def write(self, *ids: str, text: str = "old") -> None:
+        rows = [{"doc_id": each, "text": text, "fingerprint": text} for each in ids]
+        self.own.replace(ids, rows_of(NOTES, rows))
+
+    def slices(self, *ids: str) -> list[int]:
+        found: list[int] = self.warehouse.slices(NOTES, pa.array(ids, pa.string())).to_pylist()
+        return found
+
+    def states(self) -> dict[int, str]:
+        return self.warehouse.states(NOTES, SCOPE)
+
+    def files(self) -> list[range]:
+        """The slices that each file meets."""
+        iceberg = self.warehouse._table(NOTES)
+        sliced = iceberg_slices.Sliced(iceberg.metadata, "doc_id")
+        return [sliced.met_by(task) for task in iceberg.scan().plan_files()]
+
+    def read(self, slices: set[int]) -> list[str]:
+        """Ids in some slices, by both ways to read; neither gives a row twice."""
+        rows = self.warehouse.scan(NOTES, SCOPE, ["doc_id"], slices=slices)
+        batches = self.warehouse.batches(NOTES, SCOPE, ["doc_id"], slices=slices)
+        streamed = [each for batch in batches for each in batch.column("doc_id").to_pylist()]
+        found = sorted(rows.column("doc_id").to_pylist())
+        assert sorted(streamed) == found
+        return found
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Notes:
+    return Notes(tmp_path)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A bucket counts as large from a few rows on, wherever that is asked."""
+    for module in (iceberg_slices, iceberg_compaction):
+        monkeypatch.setattr(module, "LARGE_ROWS", 20)
+    return
+
+
+@pytest.mark.usefixtures("large")
+def test_a_change_in_a_large_bucket_alters_its_own_slice(notes: Notes) -> None:
+    notes.write(*IDS)
+    before = notes.states()
+    assert sorted(before) == sorted(set(notes.slices(*IDS)))
+    notes.write(IDS[7], text="new")
+    after = notes.states()
+    assert [each for each in after if after[each] != before[each]] == notes.slices(IDS[7])
+
+
+def test_a_small_bucket_has_one_file_for_all_its_slices(notes: Notes) -> None:
+    notes.write(*IDS)
+    assert sorted(map(len, notes.files())) == [SLICES, SLICES]
+    before = notes.states()
+    notes.write(IDS[7], text="new")
+    after = notes.states()
+    bucket = notes.slices(IDS[7])[0] // SLICES
+    assert {each // SLICES for each in after if after[each] != before[each]} == {bucket}
+
+
+@pytest.mark.parametrize("limit", [20, 8_192])
+def test_slices_are_read_whole_and_alone(
+    notes: Notes, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether files have them for themselves or not."""
+    monkeypatch.setattr(iceberg_slices, "LARGE_ROWS", limit)
+    notes.write(*IDS)
+    homes = dict(zip(IDS, notes.slices(*IDS), strict=True))
+    for wanted in ({0}, {SLICES - 1}, {3, 4, SLICES + 4, 2 * SLICES - 1}, set(homes.values())):
+        assert notes.read(wanted) == sorted(each for each in IDS if homes[each] in wanted)
+    assert notes.read(set()) == []
+    some = notes.warehouse.scan(NOTES, SCOPE, ["text"], IDS[:3])
+    assert some.num_rows == 3
+
+
+def test_slices_follow_the_order_of_groups(notes: Notes) -> None:
+    notes.write(*IDS)
+    places = notes.warehouse.buckets(NOTES, pa.array(IDS)).to_pylist()
+    by_bucket = sorted(zip(places, IDS, strict=True))
+    numbers = notes.slices(*(each for _, each in by_bucket))
+    assert numbers == sorted(numbers)
+    assert [number // SLICES for number in numbers] == [place for place, _ in by_bucket]
+
+
+def test_compaction_leaves_a_large_bucket_its_slices(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first, last in pairwise((0, 100, 200, 300, 400)):
+        notes.write(*IDS[first:last])
+    assert min(len(met) for met in notes.files()) > 1, "small when they were written"
+    for module in (iceberg_slices, iceberg_compaction):
+        monkeypatch.setattr(module, "LARGE_ROWS", 20)
+    before, rows = notes.own.digest(), notes.read(set(range(2 * SLICES)))
+    done = notes.warehouse.compact(NOTES, 1_000_000)
+    assert (done.files_before, done.files_after) == (8, 2 * SLICES)
+    assert notes.files().count(range(3, 4)) == 1
+    assert {len(met) for met in notes.files()} == {1}
+    for text in "abc":
+        notes.write(IDS[7], text=text)
+    assert notes.warehouse.compact(NOTES, 1_000_000).files_before == 0, "two files may stay"
+    near = [each for each in IDS if notes.slices(each) == notes.slices(IDS[7])]
+    for each in near[:3]:
+        notes.write(each, text="new")
+    done = notes.warehouse.compact(NOTES, 1_000_000)
+    assert (done.partitions, done.files_after) == (1, 1)
+    assert notes.read(set(range(2 * SLICES))) == rows
+    assert OwnRows(notes.warehouse, NOTES, SCOPE).digest() == notes.own.digest() != before
+
+
+def test_a_file_without_bounds_meets_every_slice_of_its_bucket(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of tables that an earlier version made."""
+    monkeypatch.setattr(iceberg_slices.Sliced, "_bounds", lambda *_: None)
+    notes.write(*IDS)
+    assert sorted(notes.files(), key=min) == [range(SLICES), range(SLICES, 2 * SLICES)]
+    (number,) = notes.slices(IDS[7])
+    assert IDS[7] in notes.read({number})
+
+
+@given(st.lists(st.text(min_size=1), min_size=1))
+def test_any_group_is_in_a_slice_of_those_between_its_bounds(groups: list[str]) -> None:
+    ranks = iceberg_slices.slices_of(pa.array([0] * len(groups)), pa.array(groups)).to_pylist()
+    assert [iceberg_slices._rank(each) for each in groups] == ranks
+    low, high = iceberg_slices._rank(min(groups)), iceberg_slices._rank(max(groups))
+    assert all(low <= rank <= high < SLICES for rank in ranks)
