@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -140,18 +141,38 @@ def _merged(
     hits: pa.Table, depth: int, errors: Mapping[tuple[Retriever, int], Exception]
 ) -> PartHits:
     lists = [("retriever", "ascending"), ("query", "ascending")]
+    hits = _promising(hits, depth)  # a sixteenth: sorting all by their ids, too, takes long
     hits = hits.sort_by([*lists, ("score", "descending"), ("point", "ascending")])
-    dense = pc.equal(hits.column("retriever"), Retriever.DENSE).cast(pa.int32()).to_numpy()
-    queries = hits.column("query").to_numpy()
-    list_of = dense * (1 + queries.max(initial=0)) + queries  # ascending: "bm25" < "dense"
-    ranks = np.arange(len(hits)) - np.searchsorted(list_of, list_of)
-    kept = hits.filter(pa.array(ranks < depth))
+    kept = hits.filter(pa.array(_ranks(_lists(hits)) < depth))
     found: dict[tuple[Retriever, int], Scores] = {}
     columns = (kept.column(name).to_pylist() for name in ("retriever", "query", "point", "score"))
     for retriever, query, point, score in zip(*columns, strict=True):
         found.setdefault((Retriever(retriever), query), {})[point] = score
     points, documents = (kept.column(name).to_pylist() for name in ("point", "document"))
     return PartHits(found, dict(zip(points, documents, strict=True)), errors, depth)
+
+
+def _promising(hits: pa.Table, depth: int) -> pa.Table:
+    """The best of each list, and those that are level with the last of them."""
+    lists, scores = _lists(hits), hits.column("score").to_numpy()
+    order = np.lexsort((-scores, lists))
+    last = order[_ranks(lists[order]) == depth - 1]
+    floors = np.full(1 + lists.max(initial=0), -np.inf)
+    floors[lists[last]] = scores[last]
+    return hits.filter(pa.array(scores >= floors[lists]))
+
+
+def _lists(hits: pa.Table) -> npt.NDArray[np.int64]:
+    """Number of the list that each hit is on, in the order of retrievers and queries."""
+    dense = pc.equal(hits.column("retriever"), Retriever.DENSE).cast(pa.int64()).to_numpy()
+    queries = hits.column("query").to_numpy()
+    found: npt.NDArray[np.int64] = dense * (1 + queries.max(initial=0)) + queries
+    return found
+
+
+def _ranks(ordered: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Place of each hit on its list, from 0; the hits of a list stand together."""
+    return np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
 
 
 def _read(lake: ObjectStore, key: str) -> pa.Table | None:
@@ -163,5 +184,5 @@ def _read(lake: ObjectStore, key: str) -> pa.Table | None:
 
 def _written(hits: pa.Table) -> bytes:
     file = io.BytesIO()
-    pq.write_table(hits, file, compression="zstd")
+    pq.write_table(hits, file, compression="zstd", use_dictionary=["retriever"])
     return file.getvalue()

@@ -153,7 +153,7 @@ def _rankings(
 ) -> list[tuple[str, Ranking]]:
     texts = [query.text for query in queries]
     of_index = index.searcher(texts, encoder().encode(texts))
-    few = warehouse.scan(CHUNKS, {"corpus": corpus}, ["chunk_id"]).num_rows <= MOST_IN_MEMORY
+    few = index.record.rows <= MOST_IN_MEMORY
     baseline = _in_memory(corpus, warehouse, texts) if few else of_index(Retriever.BM25)
     return [(BASELINE, baseline), *((str(each), of_index(each)) for each in MEASURED)]
 
