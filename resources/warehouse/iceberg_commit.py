@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from resources.warehouse.catalog_faults import is_passing
+from resources.warehouse.iceberg_creation import lacking_properties
 from resources.warehouse.iceberg_slices import data_files
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def commit(
 
     before = _snapshots(iceberg.metadata)
     with KnowingTransaction(iceberg) as transaction:
+        if lacking := lacking_properties(iceberg.properties):  # an earlier version made it
+            transaction.set_properties(lacking)
         if claimed:
             _claim(transaction, claimed, branch)
         if removed:

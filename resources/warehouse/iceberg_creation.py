@@ -3,6 +3,7 @@
 Here: its properties, and how it is cut. Not here: tables that are there (iceberg_schema.py).
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ PROPERTIES = {
     "write.metadata.metrics.column.doc_id": "truncate(16)",
     "write.parquet.row-group-limit": "32768",  # what is streamed is decoded a group at a time
 }
+
+
+def lacking_properties(there: Mapping[str, str]) -> dict[str, str]:
+    """Those that a table does not have; what somebody set otherwise stays."""
+    return {name: value for name, value in PROPERTIES.items() if name not in there}
 
 
 def created(catalog: "Catalog", identifier: str, table: TableSpec) -> "Table":

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_assets.tables import OwnRows, rows_of
-from resources.warehouse import SLICES, TableSpec, iceberg_compaction, iceberg_slices
+from resources.warehouse import (
+    SLICES,
+    TableSpec,
+    iceberg_compaction,
+    iceberg_creation,
+    iceberg_slices,
+)
 from resources.warehouse.iceberg import IcebergWarehouse
 from resources.warehouse.sql_catalog import open_sql_catalog
 
@@ -149,6 +155,21 @@ def test_a_file_without_bounds_meets_every_slice_of_its_bucket(
     assert sorted(notes.files(), key=min) == [range(SLICES), range(SLICES, 2 * SLICES)]
     (number,) = notes.slices(IDS[7])
     assert IDS[7] in notes.read({number})
+
+
+def test_a_table_of_an_earlier_version_gets_bounds_with_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds, codec = "write.metadata.metrics.column.doc_id", "write.parquet.compression-codec"
+    with monkeypatch.context() as patch:
+        patch.delitem(iceberg_creation.PROPERTIES, bounds)
+        patch.setitem(iceberg_creation.PROPERTIES, codec, "gzip")
+        notes = Notes(tmp_path)
+        notes.write("1", "2", "3")
+    assert {len(met) for met in notes.files()} == {SLICES}, "they could be anywhere"
+    notes.write("4", "5", "6")
+    assert min(len(met) for met in notes.files()) < SLICES
+    assert notes.warehouse._table(NOTES).properties[codec] == "gzip", "somebody set it"
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))
