@@ -119,20 +119,20 @@ class _Search:
     def part(self, name: str) -> pa.Table:
         """What one part finds, `HITS`."""
         collection = self.vectors.open(name)
-        rows: list[tuple[str, int, str, str, float]] = []
+        rows: list[tuple[str, int, str, float]] = []
         for retriever in LISTED:
             for position, text in enumerate(self.texts):
                 vector = self.encoded[position].tolist()
                 try:
-                    hits = collection.search(vector, text, retriever, self.depth)
+                    hits = collection.scores(vector, text, retriever, self.depth)
                 except Exception as error:  # noqa: BLE001 - the query's failure, told with it
                     self.errors[retriever, position] = error
                     continue
-                rows += (
-                    (retriever, position, hit.point_id, str(hit.payload["doc_id"]), hit.score)
-                    for hit in hits
-                )
-        columns = zip(*rows, strict=True) if rows else [()] * len(HITS)
+                rows += ((retriever, position, point, score) for point, score in hits.items())
+        points = sorted({point for _, _, point, _ in rows})
+        homes = dict(zip(points, collection.values("doc_id", points), strict=True))
+        hits_of = [(*row[:3], homes[row[2]], row[3]) for row in rows]
+        columns = zip(*hits_of, strict=True) if rows else [()] * len(HITS)
         arrays = [pa.array(c, each.type) for c, each in zip(columns, HITS, strict=True)]
         return pa.table(arrays, HITS)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from resources.encoding import Vectors
 
@@ -89,8 +89,29 @@ class Collection(Protocol):
         """
         ...
 
+    def scores(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> dict[str, float]:
+        """Like `search`, but point id -> score alone: many lists cost a fraction."""
+        ...
+
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points, as a search returns them, with score 0; in the order asked.
+
+        Raises:
+            LookupError: a point is not in the collection.
+        """
+        ...
+
+    def values(self, field: str, point_ids: Sequence[str]) -> list[Any]:
+        """One field of the payload of stored points, in the order asked.
 
         Raises:
             LookupError: a point is not in the collection.

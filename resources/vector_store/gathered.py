@@ -7,7 +7,7 @@ Not here: which parts there are (each store's `gather`), a part's own searches.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,19 +22,6 @@ Found = TypeVar("Found")
 
 class Part(Collection, Protocol):
     """A plain collection, which can also be asked for points that it may not have."""
-
-    def scores(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> dict[str, float]:
-        """Like `search`, but point id -> score alone: most of what the parts find is not shown."""
-        ...
 
     def held(self, point_ids: Sequence[str]) -> set[str]:
         """Those of the points that it has."""
@@ -83,6 +70,37 @@ class GatheredCollection:
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
+        scores, homes = self._found(vector, text, retriever, limit, where, exact)
+        stored = [
+            hit
+            for part in self._parts
+            for hit in part.points([x for x in scores if homes[x] is part])
+        ]
+        return r.by_score(replace(hit, score=scores[hit.point_id]) for hit in stored)
+
+    def scores(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None = None,
+        *,
+        exact: bool = False,
+    ) -> dict[str, float]:
+        """Like `search`, but point id -> score alone."""
+        return self._found(vector, text, retriever, limit, where, exact)[0]
+
+    def _found(
+        self,
+        vector: Sequence[float] | None,
+        text: str,
+        retriever: Retriever,
+        limit: int,
+        where: SearchFilter | None,
+        exact: bool,
+    ) -> tuple[dict[str, float], dict[str, Part]]:
+        """Point id -> score, and at least of these: point id -> home."""
         hybrid = retriever is Retriever.HYBRID
         depth = max(limit, r.CANDIDATES) if hybrid else limit
         dense = None if vector is None else tuple(vector)
@@ -93,13 +111,7 @@ class GatheredCollection:
         lists = [self._ranked(asked[each]) for each in (asked if hybrid else (retriever,))]
         ranked = [{x: score for x, (score, _) in found.items()} for found in lists]
         scores = best(fused(ranked), limit) if hybrid else ranked[0]
-        homes = {x: part for found in lists for x, (_, part) in found.items()}
-        stored = [
-            hit
-            for part in self._parts
-            for hit in part.points([x for x in scores if homes[x] is part])
-        ]
-        return r.by_score(replace(hit, score=scores[hit.point_id]) for hit in stored)
+        return scores, {x: part for found in lists for x, (_, part) in found.items()}
 
     def _ranked(self, asked: Asked) -> Ranked:
         """The best of all parts, the best first.
@@ -128,6 +140,15 @@ class GatheredCollection:
             LookupError: no part has a point.
         """
         return r.in_order(self._stored(point_ids, lambda part, ids: part.points(ids)), point_ids)
+
+    def values(self, field: str, point_ids: Sequence[str]) -> list[Any]:
+        """One field of the payload of stored points, in the order asked.
+
+        Raises:
+            LookupError: no part has a point.
+        """
+        stored = self._stored(point_ids, lambda part, ids: part.values(field, ids))
+        return r.in_order(stored, point_ids)
 
     def vectors(self, point_ids: Sequence[str]) -> Vectors:
         """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.

@@ -186,6 +186,15 @@ class EdgeCollection:
         stored = {str(x.id): r.hit(x.id, 0.0, x.payload or {}) for x in records}
         return r.in_order(stored, point_ids)
 
+    def values(self, field: str, point_ids: Sequence[str]) -> list[Any]:
+        """One field of the payload of stored points, in the order asked.
+
+        Raises:
+            LookupError: a point is not in the collection.
+        """
+        records = self._shard.retrieve(list(point_ids), with_payload=[field], with_vector=False)
+        return r.in_order({str(x.id): (x.payload or {})[field] for x in records}, point_ids)
+
     def vectors(self, point_ids: Sequence[str]) -> Vectors:
         """Stored dense vectors, shape (len(point_ids), dimensions), in the order asked.
 

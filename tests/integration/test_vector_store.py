@@ -5,6 +5,7 @@ No server is at hand, so the adapter runs on its client's local mode; the test i
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from uuid import UUID
@@ -427,7 +428,10 @@ def test_a_gathered_collection_reads_like_a_plain_one(store: VectorStore) -> Non
     assert collection.points(wanted) == plain.points(wanted)
     assert collection.vectors([]).shape == (0, DIMENSIONS)
     assert collection.points([]) == []
-    for read in (collection.vectors, collection.points):
+    keys = [hit.payload["key"] for hit in plain.points(wanted)]
+    assert collection.values("key", wanted) == plain.values("key", wanted) == keys
+    assert collection.values("key", []) == []
+    for read in (collection.vectors, collection.points, partial(collection.values, "key")):
         with pytest.raises(LookupError, match=point_id(99)):
             read([point_id(1), point_id(99)])
 
@@ -442,6 +446,16 @@ def test_a_dense_search_of_parts_finds_what_one_of_all_points_finds(
     for limit in (1, 3, 20):
         options = (query, "", Retriever.DENSE, limit, where)
         assert collection.search(*options, exact=exact) == plain.search(*options, exact=exact)
+
+
+@pytest.mark.parametrize("retriever", list(Retriever))
+def test_scores_are_those_of_a_search(store: VectorStore, retriever: Retriever) -> None:
+    query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
+    for collection in (built(store, "plain"), gathered(store, "whole")):
+        for limit in (1, 3, 20):
+            hits = collection.search(query, "golf document", retriever, limit)
+            scores = collection.scores(query, "golf document", retriever, limit)
+            assert scores == {hit.point_id: hit.score for hit in hits}
 
 
 def test_bm25_weighs_words_by_their_rarity_in_each_part(store: VectorStore) -> None:
