@@ -72,10 +72,13 @@ class Index:
     lake: ObjectStore
     """Where the hits of its parts are kept."""
 
-    def searcher(self, texts: Sequence[str], encoded: Vectors) -> Callable[[Retriever], Ranking]:
+    def searcher(
+        self, warehouse: Warehouse, texts: Sequence[str], encoded: Vectors
+    ) -> Callable[[Retriever], Ranking]:
         """How each retriever ranks for the queries with these texts and vectors."""
         if PARTS in self.record.details:
-            found = part_hits(self.record, self.vectors, self.lake, texts, encoded, DEPTH)
+            where = (warehouse, self.vectors, self.lake)
+            found = part_hits(self.record, *where, texts, encoded, DEPTH)
             return lambda retriever: lambda position: found.ranking(retriever, position)
         forget_part_hits(self.record, self.lake)
         collection, vectors = self.vectors.open(self.record.details["collection"]), encoded.tolist()
@@ -152,7 +155,7 @@ def _rankings(
     queries: Sequence[Query],
 ) -> list[tuple[str, Ranking]]:
     texts = [query.text for query in queries]
-    of_index = index.searcher(texts, encoder().encode(texts))
+    of_index = index.searcher(warehouse, texts, encoder().encode(texts))
     few = index.record.rows <= MOST_IN_MEMORY
     baseline = _in_memory(corpus, warehouse, texts) if few else of_index(Retriever.BM25)
     return [(BASELINE, baseline), *((str(each), of_index(each)) for each in MEASURED)]

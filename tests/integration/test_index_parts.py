@@ -155,7 +155,8 @@ def test_an_evaluation_finds_what_a_search_of_the_whole_index_finds(herbarium: H
     encoded = state.checkpoints.load(state.ledger.require("checkpoints", "minilm")).encode(queries)
     whole = herbarium.vectors.open(index.details["collection"])
     for depth in (3, DEPTH):  # fewer than a part has, and more than all have
-        hits = part_hits(index, herbarium.vectors, state.lake, queries, encoded, depth)
+        where = (state.warehouse, herbarium.vectors, state.lake)
+        hits = part_hits(index, *where, queries, encoded, depth)
         for retriever in Retriever:
             for position, text in enumerate(queries):
                 found = whole.search(encoded[position].tolist(), text, retriever, depth)
