@@ -45,8 +45,10 @@ def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRo
         found = _uploaded(files, names)
     if not found.queries:
         asked = of_few_slices(warehouse, documents, MOST_ASKED)
-        known = documents.scan(warehouse, ["doc_id", "key", "sha256"])
-        found = replace(found, queries=_derived(corpus, warehouse, known, asked))
+        digests = warehouse.scan(DOCUMENTS, scope, ["sha256"], asked, documents.snapshot)
+        known = documents.scan(warehouse, ["key", "sha256"])
+        queries = _derived(corpus, warehouse, known, digests.column("sha256"))
+        found = replace(found, queries=queries)
     rows = {query.query_id: _row(query) for query in found.queries}
     own = OwnRows(warehouse, QUERIES, scope)
 
@@ -94,7 +96,7 @@ def _uploaded(files: Mapping[str, bytes], documents: Sequence[str]) -> QuerySet:
 
 
 def _derived(
-    corpus: str, warehouse: Warehouse, documents: pa.Table, asked: Sequence[str]
+    corpus: str, warehouse: Warehouse, documents: pa.Table, asked: pa.ChunkedArray
 ) -> tuple[Query, ...]:
     """Queries from titles and headings, else from sentences, else from first words.
 
@@ -103,11 +105,10 @@ def _derived(
     Args:
         corpus: The corpus.
         warehouse: Its documents.
-        documents: Columns `doc_id`, `key` and `sha256`, the digest of the bytes, of all of them.
-        asked: Ids of those that are asked for.
+        documents: Columns `key` and `sha256`, the digest of the bytes, of all of them.
+        asked: `sha256` of those that are asked for.
     """
-    chosen = documents.filter(pc.is_in(documents.column("doc_id"), pa.array(asked, pa.string())))
-    alike = pc.is_in(documents.column("sha256"), chosen.column("sha256").combine_chunks())
+    alike = pc.is_in(documents.column("sha256"), asked.combine_chunks())
     names = ("key", "sha256")
     pairs = zip(*(documents.filter(alike).column(name).to_pylist() for name in names), strict=True)
     copies: dict[str, list[str]] = {}

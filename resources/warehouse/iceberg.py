@@ -65,7 +65,8 @@ class IcebergWarehouse:
     ) -> pa.Table:
         """Rows of one scope, optionally of some groups or slices, optionally as of a snapshot."""
         schema = _selected(table.schema, columns)
-        names = list(dict.fromkeys([*schema.names, table.group]))
+        chooser = [] if groups is None and slices is None else [table.group]
+        names = list(dict.fromkeys([*schema.names, *chooser]))
         planned = self._scan(table, scope, names, snapshot)
         chosen = self._chosen(table, planned, groups, slices)
         found = read(planned, chosen, table.schema, names, scope)
@@ -86,7 +87,8 @@ class IcebergWarehouse:
     ) -> Iterator[pa.RecordBatch]:
         """Like `scan`, streamed."""
         schema = _selected(table.schema, columns)
-        names = list(dict.fromkeys([*schema.names, table.group]))
+        chooser = [] if slices is None else [table.group]
+        names = list(dict.fromkeys([*schema.names, *chooser]))
         planned = self._scan(table, scope, names, snapshot)
         chosen = self._chosen(table, planned, None, slices)
         for batch in stream(planned, chosen, table.schema, names, scope):
