@@ -7,7 +7,9 @@ Not here: which rows lie in which file (iceberg_slices.py), tables and commits (
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
+from itertools import chain
 from operator import and_
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -19,11 +21,14 @@ from resources.warehouse.iceberg_slices import Sliced
 
 KEPT = 16
 """Plans that are remembered; one has some kilobytes a file."""
+READERS = 8
+"""Manifests that are read at a time."""
 BATCH = 16_384
 """Rows handed on at a time: 25 MB of vectors."""
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
+    from pyiceberg.manifest import ManifestFile
     from pyiceberg.table import DataScan, FileScanTask
     from pyiceberg.table.metadata import TableMetadata
 
@@ -32,10 +37,15 @@ Chosen = tuple[Sequence["FileScanTask"], pc.Expression | None]
 
 
 class Plans:
-    """Which files a scope has as of a snapshot, which never changes: one look will do."""
+    """Which files a scope has as of a snapshot.
+
+    Neither snapshots nor manifests ever change: one look at each will do, and a commit leaves most
+    of a large table's manifests as they are.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[object, Sequence[FileScanTask]] = {}
+        self._manifests: dict[object, dict[str, Sequence[FileScanTask]]] = {}
         self._lock = Lock()
 
     def files(self, planned: "DataScan") -> "Sequence[FileScanTask]":
@@ -43,13 +53,39 @@ class Plans:
         at = planned.snapshot()
         if at is None:
             return ()
-        key = (planned.table_metadata.table_uuid, at.snapshot_id, str(planned.row_filter))
+        scope = (planned.table_metadata.table_uuid, str(planned.row_filter))
+        key = (at.snapshot_id, *scope)
         with self._lock:
             if key not in self._kept:
-                if len(self._kept) >= KEPT:
-                    self._kept.pop(next(iter(self._kept)))
-                self._kept[key] = tuple(planned.plan_files())
+                known = self._manifests.pop(scope, {})
+                for kept in (self._kept, self._manifests):
+                    if len(kept) >= KEPT:
+                        kept.pop(next(iter(kept)))
+                self._manifests[scope] = self._planned(planned, at.manifests(planned.io), known)
+                self._kept[key] = tuple(chain.from_iterable(self._manifests[scope].values()))
             return self._kept[key]
+
+    def _planned(
+        self,
+        planned: "DataScan",
+        manifests: "Sequence[ManifestFile]",
+        known: "Mapping[str, Sequence[FileScanTask]]",
+    ) -> "dict[str, Sequence[FileScanTask]]":
+        """Manifest -> its files of the scan; those of `known` are not read."""
+        from pyiceberg.manifest import ManifestContent
+        from pyiceberg.table import ManifestGroupPlanner
+
+        if any(each.content != ManifestContent.DATA for each in manifests):
+            return {"": tuple(planned.plan_files())}  # some tell of deleted rows of others' files
+        planner = ManifestGroupPlanner(planned.table_metadata, planned.io, planned.row_filter)
+
+        def files(manifest: "ManifestFile") -> "Sequence[FileScanTask]":
+            path = manifest.manifest_path
+            return known[path] if path in known else tuple(planner.plan_files([manifest]))
+
+        with ThreadPoolExecutor(READERS) as readers:
+            found = readers.map(files, manifests)
+            return {each.manifest_path: of for each, of in zip(manifests, found, strict=True)}
 
 
 def states(tasks: "Sequence[FileScanTask]", sliced: Sliced) -> dict[int, str]:
