@@ -41,11 +41,16 @@ def compact(
     """
     from resources.warehouse.iceberg_transaction import KnowingTransaction
 
-    tasks = iceberg.scan(row_filter=scope).plan_files()
-    bins = list(_bins(list(tasks), Sliced(iceberg.metadata, group), target_bytes))
+    tasks = list(iceberg.scan(row_filter=scope).plan_files())
+    bins = list(_bins(tasks, Sliced(iceberg.metadata, group), target_bytes))
     if not bins:
         return Compacted()
-    merged = [file for tasks in bins for file in _merged(iceberg, tasks, group)]
+    rows = _rows(tasks)
+    merged = [
+        file
+        for some in bins
+        for file in _merged(iceberg, some, group, large=rows[_place(some[0])] > LARGE_ROWS)
+    ]
     with (
         KnowingTransaction(iceberg) as transaction,
         transaction.update_snapshot().overwrite() as overwrite,
@@ -78,9 +83,7 @@ def _bins(
     """
     from pyiceberg.utils.bin_packing import ListPacker
 
-    rows: Counter[tuple[object, ...]] = Counter()
-    for task in tasks:
-        rows[_place(task)] += task.file.record_count
+    rows = _rows(tasks)
     places: dict[tuple[object, ...], list[FileScanTask]] = defaultdict(list)
     for task in tasks:
         if task.file.file_size_in_bytes < SMALL * target_bytes:
@@ -94,6 +97,14 @@ def _bins(
                 yield packed
 
 
+def _rows(tasks: Sequence["FileScanTask"]) -> Counter[tuple[object, ...]]:
+    """Rows of each partition."""
+    rows: Counter[tuple[object, ...]] = Counter()
+    for task in tasks:
+        rows[_place(task)] += task.file.record_count
+    return rows
+
+
 def _place(task: "FileScanTask") -> tuple[object, ...]:
     return (task.file.spec_id, *_partition(task))
 
@@ -103,11 +114,14 @@ def _partition(task: "FileScanTask") -> list[object]:
     return [partition[position] for position in range(len(partition))]
 
 
-def _merged(iceberg: "Table", tasks: Sequence["FileScanTask"], group: str) -> list["DataFile"]:
-    """Write the rows of some files of one partition anew."""
+def _merged(
+    iceberg: "Table", tasks: Sequence["FileScanTask"], group: str, *, large: bool
+) -> list["DataFile"]:
+    """Write the rows of some files of one partition anew, of a large one slice by slice."""
     from pyiceberg.expressions import AlwaysTrue
     from pyiceberg.io.pyarrow import ArrowScan
 
     metadata = iceberg.metadata
     scan = ArrowScan(metadata, iceberg.io, iceberg.schema(), AlwaysTrue())
-    return list(data_files(metadata, iceberg.io, scan.to_table(tasks), group))
+    rows, limit = scan.to_table(tasks), 0 if large else None
+    return list(data_files(metadata, iceberg.io, rows, group, limit))

@@ -94,24 +94,32 @@ def bucket_of_file(task: "FileScanTask") -> int:
 
 
 def data_files(
-    metadata: "TableMetadata", io: "FileIO", rows: pa.Table, group: str
+    metadata: "TableMetadata", io: "FileIO", rows: pa.Table, group: str, large: int | None = None
 ) -> "Iterator[DataFile]":
-    """Write rows: of each large bucket a file for every slice, of each other bucket one."""
+    """Write rows: of each large bucket a file for every slice, of each other bucket one.
+
+    Args:
+        metadata: The table's.
+        io: Where its files go.
+        rows: All columns.
+        group: The column that is bucketed.
+        large: Rows above which a bucket counts as large; `LARGE_ROWS` unless given.
+    """
     from pyiceberg.io.pyarrow import _dataframe_to_data_files
 
     commit, counter = uuid4(), count()  # files are named by these
-    for part in _cut(metadata, rows, group):
+    for part in _cut(metadata, rows, group, LARGE_ROWS if large is None else large):
         yield from _dataframe_to_data_files(metadata, part, io, commit, counter)
 
 
-def _cut(metadata: "TableMetadata", rows: pa.Table, group: str) -> Iterator[pa.Table]:
+def _cut(metadata: "TableMetadata", rows: pa.Table, group: str, limit: int) -> Iterator[pa.Table]:
     number = cut_into(metadata, group)
-    if number is None or rows.num_rows <= LARGE_ROWS:
+    if number is None or rows.num_rows <= limit:
         yield rows
         return
     places = bucket_of(number, rows.column(group))
     counts = pc.value_counts(places)
-    large = counts.field("values").filter(pc.greater(counts.field("counts"), LARGE_ROWS))
+    large = counts.field("values").filter(pc.greater(counts.field("counts"), limit))
     is_large, ranks = pc.is_in(places, large), _ranks(rows.column(group))
     few = rows.filter(pc.invert(is_large))
     if few.num_rows:

@@ -142,6 +142,12 @@ def test_compaction_leaves_a_large_bucket_its_slices(
         notes.write(each, text="new")
     done = notes.warehouse.compact(NOTES, 1_000_000)
     assert (done.partitions, done.files_after) == (1, 1)
+    first, last = ([each for each in IDS if notes.slices(each) == [n]] for n in (1, 9))
+    for pair in zip(first[:3], last[:3], strict=True):
+        notes.write(*pair, text="newer")
+    assert [len(met) for met in notes.files()].count(9) == 3
+    notes.warehouse.compact(NOTES, 1_000_000)
+    assert {len(met) for met in notes.files()} == {1}, "however few rows several slices share"
     assert notes.read(set(range(2 * SLICES))) == rows
     assert OwnRows(notes.warehouse, NOTES, SCOPE).digest() == notes.own.digest() != before
 
