@@ -1,7 +1,7 @@
 """The check that all assets with checkpoints share: what is in the lake is what was stored.
 
 A run reads a checkpoint that is listed otherwise than when it was last found whole, as it reads
-buckets that changed; the job `asset_checks` reads all.
+slices that changed; the job `asset_checks` reads all.
 """
 
 import dagster as dg

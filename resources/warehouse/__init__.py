@@ -39,8 +39,8 @@ class TableSpec:
     """Columns that make up a row's content; `digest` is computed from them."""
     comment: str
     buckets: int
-    """Into which a new table is cut by group. A change reads and rewrites a bucket, who reads a
-    table whole opens all. Tables with the same group have the same number, that of the first."""
+    """Into which a new table is cut by group. Few, since who reads a table whole opens all; large
+    ones are cut into slices. Tables with the same group have the same number, that of the first."""
 
     @classmethod
     def of(

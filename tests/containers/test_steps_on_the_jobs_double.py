@@ -251,7 +251,7 @@ def test_finished_steps_are_not_repeated(place: Place, recovery: Recovery) -> No
 
 
 def test_an_edit_costs_one_document(place: Place, recovery: Recovery) -> None:
-    """What a container notes in the lake of settled buckets, the next run's containers read."""
+    """What a container notes in the lake of settled slices, the next run's containers read."""
     from obstore.store import S3Store
 
     lake = S3Store(BUCKET, client_options={"allow_http": True})
