@@ -19,10 +19,12 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dagster as dg
 import psutil
 
 from platform_assets.checkpoints.store import CheckpointStore
@@ -103,7 +105,7 @@ def _steps(settings: Settings, watch: Watch, began: float) -> list[dict[str, obj
     """Name, seconds and peaks of each step of the runs since `began`, in order."""
     instance = open_instance(settings)
     found = []
-    for each in instance.get_runs():
+    for each in instance.get_runs(dg.RunsFilter(created_after=datetime.fromtimestamp(began, UTC))):
         for stat in instance.get_run_step_stats(each.run_id):
             if stat.start_time and stat.end_time and stat.start_time >= began:
                 peak, own = watch.peak(stat.start_time, stat.end_time)

@@ -151,6 +151,7 @@ def test_nothing_is_made_anew_after_maintenance(harbours: Harbours) -> None:
 def test_the_grace_is_not_what_kept_it(harbours: Harbours) -> None:
     """Without pins the same expiry breaks the chain, so the test above can fail."""
     state = harbours.state
+    harbours.edit("on one engine")
     harbours.edit("by night")
     rollback(state, CORPUS)
     harbours.platform.write(CORPUS, "Dover.md", page("Dover", "on one engine"))
