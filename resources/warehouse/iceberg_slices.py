@@ -114,7 +114,9 @@ def data_files(
 
 def _cut(metadata: "TableMetadata", rows: pa.Table, group: str, limit: int) -> Iterator[pa.Table]:
     number = cut_into(metadata, group)
-    if number is None or rows.num_rows <= limit:
+    bounds = metadata.properties.get(f"write.metadata.metrics.column.{group}", "")
+    sliceable = bounds == "full" or bounds.startswith("truncate")  # else no file could be told
+    if number is None or not sliceable or rows.num_rows <= limit:
         yield rows
         return
     places = bucket_of(number, rows.column(group))

@@ -178,6 +178,21 @@ def test_a_table_of_an_earlier_version_gets_bounds_with_what_is_written(
     assert notes.warehouse._table(NOTES).properties[codec] == "gzip", "somebody set it"
 
 
+def test_what_has_no_bounds_is_merged_once_and_for_all(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices that no manifest can tell apart would be merged and cut for ever."""
+    monkeypatch.delitem(iceberg_creation.PROPERTIES, "write.metadata.metrics.column.doc_id")
+    with notes.warehouse._table(NOTES).transaction() as transaction:
+        transaction.remove_properties("write.metadata.metrics.column.doc_id")
+    for first, last in pairwise((0, 100, 200, 300, 400)):
+        notes.write(*IDS[first:last])
+    for module in (iceberg_slices, iceberg_compaction):
+        monkeypatch.setattr(module, "LARGE_ROWS", 20)
+    assert notes.warehouse.compact(NOTES, 1_000_000).files_after == 2
+    assert notes.warehouse.compact(NOTES, 1_000_000).files_before == 0
+
+
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_any_group_is_in_a_slice_of_those_between_its_bounds(groups: list[str]) -> None:
     ranks = iceberg_slices.slices_of(pa.array([0] * len(groups)), pa.array(groups)).to_pylist()
