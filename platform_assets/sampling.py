@@ -12,7 +12,7 @@ from resources.warehouse import Warehouse
 def of_few_slices(warehouse: Warehouse, documents: Source, most: int) -> list[str]:
     """Ids of at most `most` documents, from as few slices of a table as hold so many.
 
-    No other slices are read. Ids are digests and slices hashes, so these are as good as chosen
+    No other slices are read. Ids are digests and buckets hashes, so these are as good as chosen
     by chance, and one document more or less changes at most one of the sample.
 
     Args:

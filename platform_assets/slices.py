@@ -49,7 +49,7 @@ class Source:
             yield from warehouse.batches(self.table, self.scope, columns, self.snapshot, slices)
 
     def states(self, warehouse: Warehouse) -> dict[int, str]:
-        """Bucket -> state of its files."""
+        """Slice -> state of its files."""
         if self.snapshot is None:
             return {}
         return warehouse.states(self.table, self.scope, self.snapshot)
@@ -107,7 +107,7 @@ class Slices:
         """Note what is true of each slice from now on.
 
         Args:
-            values: Bucket -> what is to be known of it next time; nothing of those left out.
+            values: Slice -> what is to be known of it next time; nothing of those left out.
             own: The rows as they were left.
             unsettled: Groups with which something is left to do; their slices stay open.
         """

@@ -282,7 +282,7 @@ def keep(
     Args:
         tables: Its rows, of the same slices.
         unsettled: Groups that have to be looked at again.
-        more: Bucket -> what else is to be known of it.
+        more: Slice -> what else is to be known of it.
     """
     slices = tables[0].slices
     values: dict[int, dict[str, Any]] = {each: dict(of) for each, of in (more or {}).items()}

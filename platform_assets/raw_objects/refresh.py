@@ -81,7 +81,7 @@ class Manifest:
 
     own: OwnRows
     _numbers: Mapping[int, int]
-    """Bucket -> sum of its objects' numbers, as they were listed."""
+    """Slice -> sum of its objects' numbers, as they were listed."""
 
     @property
     def listing(self) -> str:

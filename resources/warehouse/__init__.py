@@ -15,8 +15,8 @@ import pyarrow as pa
 MAIN = "main"
 """The branch that readers of a table see."""
 BUCKETS = 16
-"""Few enough for a small corpus, which is written and read whole; many enough for a change in a
-large one."""
+"""Few enough for a small corpus, which is written and read whole; those of a large one are cut into
+slices."""
 SLICES = 16
 """Into which a bucket is cut in the order of its groups; slice n is of bucket n // SLICES."""
 STAGED = "staged-"
@@ -189,7 +189,7 @@ class Warehouse(Protocol):
     ) -> str | None:
         """In one commit: remove the rows of `groups` in `scope`, add `rows`.
 
-        Only the buckets that hold one of the groups are rewritten. Other writers may commit at the
+        Only the files that hold one of the groups are rewritten. Other writers may commit at the
         same time: of one group, the rows of the last one stand.
 
         Args:

@@ -117,7 +117,7 @@ def test_a_first_manifest_is_of_all_objects(tmp_path: Path) -> None:
 
 
 def test_after_a_look_that_was_not_noted_all_is_listed(shelf: Shelf) -> None:
-    """A run that was killed after its commit: of its bucket nothing is known."""
+    """A run that was killed after its commit: of its slice nothing is known."""
     shelf.write(NOTES[0], "as it is now")
     refresh("shelf", shelf.lake, shelf.warehouse, "1", keys=[NOTES[0]])
     shelf.write(NOTES[1], "as it is now")
