@@ -5,18 +5,17 @@ and how long it is tried again. Not here: which rows (iceberg.py).
 """
 
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from resources.warehouse.catalog_faults import is_passing
-from resources.warehouse.iceberg_creation import lacking_properties
+from resources.warehouse.iceberg_creation import complete_properties
 from resources.warehouse.iceberg_slices import data_files
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table, Transaction
     from pyiceberg.table.metadata import TableMetadata
     from tenacity import Retrying
@@ -46,16 +45,16 @@ def commit(
     from resources.warehouse.iceberg_transaction import KnowingTransaction
 
     before = _snapshots(iceberg.metadata)
-    with KnowingTransaction(iceberg) as transaction:
-        if lacking := lacking_properties(iceberg.properties):  # an earlier version made it
-            transaction.set_properties(lacking)
+    transaction = KnowingTransaction(iceberg)
+    with transaction:
+        complete_properties(transaction)
         if claimed:
             _claim(transaction, claimed, branch)
         if removed:
             _delete(transaction, removed, branch)
         if added.num_rows:
             files = data_files(transaction.table_metadata, iceberg.io, added, group)
-            _append(transaction, files, branch)
+            transaction.add(files, branch)
         made = _snapshots(transaction.table_metadata) - before
     return _parent(iceberg.metadata, made, branch)
 
@@ -84,12 +83,6 @@ def _delete(transaction: "Transaction", rows: "BooleanExpression", branch: str) 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Delete operation did not match any records")
         transaction.delete(rows, branch=branch)
-
-
-def _append(transaction: "Transaction", files: "Iterable[DataFile]", branch: str) -> None:
-    with transaction.update_snapshot(branch=branch).merge_append() as append:
-        for file in files:
-            append.append_data_file(file)
 
 
 def until_nobody_interferes() -> "Retrying":

@@ -1,23 +1,26 @@
 """Compaction of an Iceberg table: the small files of a bucket, or of a slice of it, become one.
 
-Each update adds a small file to its bucket, and a scan opens every file. pyiceberg 0.12 has no
-compaction.
+Each update adds a small file to its bucket, and a scan opens every file. A large file that several
+slices share, as before there were slices, is cut. pyiceberg 0.12 has no compaction.
 
 Here: which files are merged, and the commit that does it, one attempt. Not here: expiry of what
 was replaced (iceberg_maintenance.py), who tries again (iceberg.py).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from resources.warehouse import Compacted
+from resources.warehouse.iceberg_creation import complete_properties
 from resources.warehouse.iceberg_slices import LARGE_ROWS, Sliced, data_files
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.io import FileIO
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import FileScanTask, Table
+    from pyiceberg.table.metadata import TableMetadata
 
 FEW = 2
 """Small files of a partition that may stay."""
@@ -31,7 +34,7 @@ Bins = Sequence[Sequence["FileScanTask"]]
 def compact(
     iceberg: "Table", scope: "BooleanExpression", group: str, target_bytes: int
 ) -> Compacted:
-    """Merge the small files of the partitions in `scope` in one commit; none if there are few.
+    """Merge the small files of the partitions in `scope` in one commit, and cut what slices share.
 
     Rows that others commit meanwhile are not touched. If they replace a file that is being merged,
     or add rows in the scope, the commit fails.
@@ -42,24 +45,26 @@ def compact(
     from resources.warehouse.iceberg_transaction import KnowingTransaction
 
     tasks = list(iceberg.scan(row_filter=scope).plan_files())
-    bins = list(_bins(tasks, Sliced(iceberg.metadata, group), target_bytes))
-    if not bins:
-        return Compacted()
     rows = _rows(tasks)
-    merged = [
-        file
-        for some in bins
-        for file in _merged(iceberg, some, group, large=rows[_place(some[0])] > LARGE_ROWS)
-    ]
-    with (
-        KnowingTransaction(iceberg) as transaction,
-        transaction.update_snapshot().overwrite() as overwrite,
-    ):
-        overwrite.delete_by_predicate(scope)  # what others may not have changed meanwhile
-        for task in (task for tasks in bins for task in tasks):
-            overwrite.delete_data_file(task.file)
-        for file in merged:
-            overwrite.append_data_file(file)
+    with KnowingTransaction(iceberg) as transaction:
+        complete_properties(transaction)
+        metadata = transaction.table_metadata
+        bins = list(_bins(tasks, rows, Sliced(metadata, group), target_bytes))
+        if not bins:
+            return Compacted()
+        merged = [
+            file
+            for some in bins
+            for file in _merged(
+                metadata, iceberg.io, some, group, large=rows[_place(some[0])] > LARGE_ROWS
+            )
+        ]
+        with transaction.update_snapshot().overwrite() as overwrite:
+            overwrite.delete_by_predicate(scope)  # what others may not have changed meanwhile
+            for task in (task for tasks in bins for task in tasks):
+                overwrite.delete_data_file(task.file)
+            for file in merged:
+                overwrite.append_data_file(file)
     return Compacted(
         partitions=len({tuple(_partition(tasks[0])) for tasks in bins}),
         files_before=sum(map(len, bins)),
@@ -75,25 +80,34 @@ def scopes(iceberg: "Table", columns: int) -> list[tuple[str, ...]]:
 
 
 def _bins(
-    tasks: Sequence["FileScanTask"], sliced: Sliced, target_bytes: int
+    tasks: Sequence["FileScanTask"],
+    rows: Mapping[tuple[object, ...], int],
+    sliced: Sliced,
+    target_bytes: int,
 ) -> Iterator[list["FileScanTask"]]:
-    """Small files of each partition, packed up to the target size.
+    """Small files of each partition, packed up to the target size, where there are more than a few.
 
-    Of a bucket that is written slice by slice, those of each slice, and those that meet several.
+    Of a bucket that is written slice by slice, those of each slice, and those that meet several,
+    where a large one is reason enough.
     """
     from pyiceberg.utils.bin_packing import ListPacker
 
-    rows = _rows(tasks)
     places: dict[tuple[object, ...], list[FileScanTask]] = defaultdict(list)
+    to_cut: set[str] = set()
     for task in tasks:
-        if task.file.file_size_in_bytes < SMALL * target_bytes:
-            place, met = _place(task), sliced.met_by(task)
-            of_slice = rows[place] > LARGE_ROWS and len(met) == 1
+        place, met, file = _place(task), sliced.met_by(task), task.file
+        is_small = file.file_size_in_bytes < SMALL * target_bytes
+        of_large = rows[place] > LARGE_ROWS
+        shared = of_large and sliced.told_apart and len(met) > 1
+        if shared and (file.record_count > LARGE_ROWS or not is_small):
+            to_cut.add(file.file_path)
+        if is_small or file.file_path in to_cut:
+            of_slice = of_large and len(met) == 1
             places[*place, met[0] if of_slice else None].append(task)
     packer: ListPacker[FileScanTask] = ListPacker(target_bytes, lookback=1, largest_bin_first=False)
-    for small in places.values():
-        for packed in packer.pack(small, lambda task: task.file.file_size_in_bytes):
-            if len(packed) > FEW:
+    for some in places.values():
+        for packed in packer.pack(some, lambda task: task.file.file_size_in_bytes):
+            if len(packed) > FEW or any(task.file.file_path in to_cut for task in packed):
                 yield packed
 
 
@@ -115,13 +129,17 @@ def _partition(task: "FileScanTask") -> list[object]:
 
 
 def _merged(
-    iceberg: "Table", tasks: Sequence["FileScanTask"], group: str, *, large: bool
+    metadata: "TableMetadata",
+    io: "FileIO",
+    tasks: Sequence["FileScanTask"],
+    group: str,
+    *,
+    large: bool,
 ) -> list["DataFile"]:
     """Write the rows of some files of one partition anew, of a large one slice by slice."""
     from pyiceberg.expressions import AlwaysTrue
     from pyiceberg.io.pyarrow import ArrowScan
 
-    metadata = iceberg.metadata
-    scan = ArrowScan(metadata, iceberg.io, iceberg.schema(), AlwaysTrue())
+    scan = ArrowScan(metadata, io, metadata.schema(), AlwaysTrue())
     rows, limit = scan.to_table(tasks), 0 if large else None
-    return list(data_files(metadata, iceberg.io, rows, group, limit))
+    return list(data_files(metadata, io, rows, group, limit))

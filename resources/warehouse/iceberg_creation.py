@@ -1,9 +1,8 @@
 """Making a table that a catalog does not have yet.
 
-Here: its properties, and how it is cut. Not here: tables that are there (iceberg_schema.py).
+Here: its properties, and how it is cut. Not here: the columns of those there (iceberg_schema.py).
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from resources.warehouse.catalog_faults import NAMESPACE
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyiceberg.table import Table
+    from pyiceberg.table import Table, Transaction
 
 PROPERTIES = {
     "commit.manifest-merge.enabled": "true",
@@ -28,9 +27,11 @@ PROPERTIES = {
 }
 
 
-def lacking_properties(there: Mapping[str, str]) -> dict[str, str]:
-    """Those that a table does not have; what somebody set otherwise stays."""
-    return {name: value for name, value in PROPERTIES.items() if name not in there}
+def complete_properties(transaction: "Transaction") -> None:
+    """Set those that a table of an earlier version lacks; what somebody set otherwise stays."""
+    there = transaction.table_metadata.properties
+    if lacking := {name: value for name, value in PROPERTIES.items() if name not in there}:
+        transaction.set_properties(lacking)
 
 
 def created(catalog: "Catalog", identifier: str, table: TableSpec) -> "Table":

@@ -46,6 +46,8 @@ class Sliced:
     def __init__(self, metadata: "TableMetadata", group: str) -> None:
         self._group = group
         self._field = metadata.schema().find_field(group).field_id
+        self.told_apart = _keeps_bounds(metadata, group)
+        """Whether files that are written now say which slices they meet."""
 
     def met_by(self, task: "FileScanTask") -> range:
         """Slices in which a file has rows, if need be some more: of its bucket those in bounds."""
@@ -114,9 +116,7 @@ def data_files(
 
 def _cut(metadata: "TableMetadata", rows: pa.Table, group: str, limit: int) -> Iterator[pa.Table]:
     number = cut_into(metadata, group)
-    bounds = metadata.properties.get(f"write.metadata.metrics.column.{group}", "")
-    sliceable = bounds == "full" or bounds.startswith("truncate")  # else no file could be told
-    if number is None or not sliceable or rows.num_rows <= limit:
+    if number is None or not _keeps_bounds(metadata, group) or rows.num_rows <= limit:
         yield rows
         return
     places = bucket_of(number, rows.column(group))
@@ -130,6 +130,11 @@ def _cut(metadata: "TableMetadata", rows: pa.Table, group: str, limit: int) -> I
         part = rows.filter(pc.and_(is_large, pc.equal(ranks, rank)))
         if part.num_rows:
             yield part
+
+
+def _keeps_bounds(metadata: "TableMetadata", group: str) -> bool:
+    kept = metadata.properties.get(f"write.metadata.metrics.column.{group}", "")
+    return kept == "full" or kept.startswith("truncate")
 
 
 def _ranks(groups: pa.Array) -> pa.Array:

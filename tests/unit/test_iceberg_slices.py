@@ -193,6 +193,47 @@ def test_what_has_no_bounds_is_merged_once_and_for_all(
     assert notes.warehouse.compact(NOTES, 1_000_000).files_before == 0
 
 
+def test_large_files_of_before_slices_are_cut_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket is one file without bounds, of a table that keeps none; it has a deletion."""
+    bounds = "write.metadata.metrics.column.doc_id"
+    with monkeypatch.context() as patch:
+        patch.delitem(iceberg_creation.PROPERTIES, bounds)
+        notes = Notes(tmp_path)
+        notes.write(*IDS)
+        notes.own.replace(IDS[:1], rows_of(NOTES, []))
+    for module in (iceberg_slices, iceberg_compaction):
+        monkeypatch.setattr(module, "LARGE_ROWS", 20)
+    assert sorted(map(len, notes.files())) == [SLICES, SLICES]
+    rows = notes.read(set(range(2 * SLICES)))
+    done = notes.warehouse.compact(NOTES, 1_000_000)
+    assert (done.files_before, done.files_after) == (2, 2 * SLICES)
+    assert {len(met) for met in notes.files()} == {1}
+    assert bounds in notes.warehouse._table(NOTES).properties
+    assert notes.read(set(range(2 * SLICES))) == rows == sorted(IDS[1:])
+    assert notes.warehouse.compact(NOTES, 1_000_000).files_before == 0
+
+
+@pytest.mark.parametrize("target", [1, 1_000_000])
+@pytest.mark.usefixtures("large")
+def test_compaction_comes_to_an_end(
+    notes: Notes, target: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the sizes of files, and whether slices have them for themselves or not."""
+    for number, (first, last) in enumerate(pairwise(range(0, 401, 50))):
+        with monkeypatch.context() as patch:
+            patch.setattr(iceberg_slices, "LARGE_ROWS", 20 if number % 2 else 8_192)
+            notes.write(*IDS[first:last])
+            notes.own.replace(IDS[first : first + 3], rows_of(NOTES, []))
+    rows = notes.read(set(range(2 * SLICES)))
+    passes = [notes.warehouse.compact(NOTES, target).files_before for _ in range(4)]
+    assert passes[0] > 0
+    assert passes[2:] == [0, 0]
+    assert {len(met) for met in notes.files()} == {1}
+    assert notes.read(set(range(2 * SLICES))) == rows
+
+
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_any_group_is_in_a_slice_of_those_between_its_bounds(groups: list[str]) -> None:
     ranks = iceberg_slices.slices_of(pa.array([0] * len(groups)), pa.array(groups)).to_pylist()
