@@ -14,6 +14,7 @@ import pytest
 from resources.vector_store import AlreadyBuiltError, Point, Retriever, SearchFilter
 from resources.vector_store import records as r
 from resources.vector_store.qdrant_edge import EdgeStore
+from resources.vector_store.qdrant_edge_build import FINGERPRINTS
 
 DIMENSIONS = 32
 WAVE = 100
@@ -137,6 +138,35 @@ def test_a_damaged_build_begins_anew_from_the_clone(store: EdgeStore, tmp_path: 
         segment.write_text("{")
     with store.build("a", DIMENSIONS, "old") as builder:
         assert set(builder.fingerprints()) == {point(n, 0).point_id for n in range(5)}
+
+
+def test_what_is_noted_of_a_collection_is_what_it_holds(store: EdgeStore, tmp_path: Path) -> None:
+    reconcile(store, "old", OLD, None)
+    reconcile(store, "new", NEW, "old")
+    for name in ("old", "new"):
+        noted = json.loads((tmp_path / "collections" / name / FINGERPRINTS).read_text())
+        assert noted == store.open(name).fingerprints()
+
+
+@pytest.mark.parametrize("note", ["", "[1]", '{"a": "b"}'])
+def test_a_note_that_cannot_be_right_is_not_believed(
+    store: EdgeStore, tmp_path: Path, note: str
+) -> None:
+    """Damaged, or of a collection with fewer points than there are."""
+    reconcile(store, "old", OLD, None)
+    (tmp_path / "collections" / "old" / FINGERPRINTS).write_text(note)
+    with store.build("new", DIMENSIONS, "old") as builder:
+        assert builder.fingerprints() == store.open("old").fingerprints()
+
+
+def test_a_build_that_was_cut_off_does_not_believe_its_clones_note(store: EdgeStore) -> None:
+    """It has the points of the wave that was finished."""
+    reconcile(store, "old", OLD, None)
+    changed = point(5, 1)
+    with store.build("new", DIMENSIONS, "old") as builder:
+        builder.upsert([changed])
+    with store.build("new", DIMENSIONS, "old") as builder:
+        assert builder.fingerprints()[changed.point_id] == changed.fingerprint
 
 
 def test_a_damaged_collection_says_so(store: EdgeStore, tmp_path: Path) -> None:
