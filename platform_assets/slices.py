@@ -6,7 +6,7 @@ of the last time is as it was, and is not read: a change costs the slices of the
 Not here: the notes themselves (settled.py), rows and commits (tables.py).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,3 +140,33 @@ class Slices:
             )
             for number in sorted(set().union(*found))
         }
+
+
+def sought(
+    lake: ObjectStore,
+    warehouse: Warehouse,
+    name: str,
+    made_by: Sequence[str],
+    source: Source,
+    columns: Sequence[str],
+    matches: Callable[[pa.Table], pa.Array],
+) -> pa.Table:
+    """The rows that match; slices in which none did the last time are not read.
+
+    Args:
+        lake: Where notes are.
+        warehouse: Where the table is.
+        name: `asset-what/partition`.
+        made_by: Whatever else decides about a match.
+        source: The rows.
+        columns: Those wanted; the table's group is among them.
+        matches: Whether each row does.
+    """
+    slices = Slices(lake, warehouse, name, made_by, [source])
+    before = {number for number, noted in slices.known.items() if noted["found"]}
+    rows = source.scan(warehouse, columns, slices.open | before)
+    rows = rows.filter(matches(rows))
+    places = warehouse.slices(source.table, rows.column(source.table.group))
+    found = set(places.unique().to_pylist())
+    slices.keep({each: {"found": each in found} for each in slices.open | slices.known.keys()})
+    return rows

@@ -17,10 +17,10 @@ from platform_assets.queries.derive import (
 )
 from platform_assets.queries.table import QUERIES
 from platform_assets.queries.uploaded import EVALUATION_FILES, is_evaluation_file, uploaded_queries
-from platform_assets.raw_objects.table import RAW_OBJECTS, document_id
+from platform_assets.raw_objects.table import RAW_OBJECTS
 from platform_assets.reconcile import diff, fingerprints
 from platform_assets.sampling import of_few_slices
-from platform_assets.slices import Source
+from platform_assets.slices import Source, sought
 from platform_assets.tables import OwnRows, rows_of
 from resources.object_store import ObjectStore
 from resources.parsing import Element, ParsedDocument
@@ -35,20 +35,14 @@ OPENING = 8
 def refresh(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> tuple[OwnRows, QuerySet]:
     """Read the judgements uploaded beside a corpus, or derive queries where none can be used."""
     scope = {"corpus": corpus}
-    keys = warehouse.scan(RAW_OBJECTS, scope, ["key"]).column("key")
-    keys = keys.filter(pc.match_substring_regex(keys, EVALUATION_FILES)).to_pylist()
-    files = {key: lake.get(f"{corpus}/{key}") for key in keys if is_evaluation_file(key)}
+    files = {key: lake.get(f"{corpus}/{key}") for key in _evaluation_files(corpus, lake, warehouse)}
     documents = Source.now(warehouse, DOCUMENTS, scope)
     found = QuerySet(())
     if files:
         names = documents.scan(warehouse, ["key"]).column("key").to_pylist()
         found = _uploaded(files, names)
     if not found.queries:
-        asked = of_few_slices(warehouse, documents, MOST_ASKED)
-        digests = warehouse.scan(DOCUMENTS, scope, ["sha256"], asked, documents.snapshot)
-        known = documents.scan(warehouse, ["key", "sha256"])
-        queries = _derived(corpus, warehouse, known, digests.column("sha256"))
-        found = replace(found, queries=queries)
+        found = replace(found, queries=_derived(corpus, lake, warehouse, documents))
     rows = {query.query_id: _row(query) for query in found.queries}
     own = OwnRows(warehouse, QUERIES, scope)
 
@@ -95,30 +89,56 @@ def _uploaded(files: Mapping[str, bytes], documents: Sequence[str]) -> QuerySet:
     return replace(found, queries=queries, fault=why)
 
 
+def _evaluation_files(corpus: str, lake: ObjectStore, warehouse: Warehouse) -> list[str]:
+    """Keys of the files with judgements."""
+
+    def matches(rows: pa.Table) -> pa.Array:
+        return pc.match_substring_regex(rows.column("key"), EVALUATION_FILES)
+
+    source = Source.now(warehouse, RAW_OBJECTS, {"corpus": corpus})
+    name, columns = f"queries-files/{corpus}", ["doc_id", "key"]
+    found = sought(lake, warehouse, name, [EVALUATION_FILES], source, columns, matches)
+    return [key for key in found.column("key").to_pylist() if is_evaluation_file(key)]
+
+
+def _asked(corpus: str, lake: ObjectStore, warehouse: Warehouse, documents: Source) -> pa.Table:
+    """Columns `doc_id`, `key` and `sha256`, the digest of the bytes, of documents to ask for.
+
+    Their copies are among them, which may be anywhere in a large corpus.
+    """
+    columns = ["doc_id", "key", "sha256"]
+    asked = of_few_slices(warehouse, documents, MOST_ASKED)
+    if len(asked) < MOST_ASKED:
+        return documents.scan(warehouse, columns)
+    digests = warehouse.scan(
+        documents.table, documents.scope, ["sha256"], asked, documents.snapshot
+    )
+    wanted = digests.column("sha256").unique().sort()
+
+    def matches(rows: pa.Table) -> pa.Array:
+        return pc.is_in(rows.column("sha256"), wanted)
+
+    name, made_by = f"queries-copies/{corpus}", wanted.to_pylist()
+    return sought(lake, warehouse, name, made_by, documents, columns, matches)
+
+
 def _derived(
-    corpus: str, warehouse: Warehouse, documents: pa.Table, asked: pa.ChunkedArray
+    corpus: str, lake: ObjectStore, warehouse: Warehouse, documents: Source
 ) -> tuple[Query, ...]:
     """Queries from titles and headings, else from sentences, else from first words.
 
     Copies of a document are asked for as one, each of them relevant.
-
-    Args:
-        corpus: The corpus.
-        warehouse: Its documents.
-        documents: Columns `key` and `sha256`, the digest of the bytes, of all of them.
-        asked: `sha256` of those that are asked for.
     """
-    alike = pc.is_in(documents.column("sha256"), asked.combine_chunks())
-    names = ("key", "sha256")
-    pairs = zip(*(documents.filter(alike).column(name).to_pylist() for name in names), strict=True)
+    asked = _asked(corpus, lake, warehouse, documents)
+    rows = sorted(asked.to_pylist(), key=lambda row: (split_of(row["key"]) != "test", row["key"]))
     copies: dict[str, list[str]] = {}
-    for key, sha256 in sorted(pairs, key=lambda pair: (split_of(pair[0]) != "test", pair[0])):
-        copies.setdefault(sha256, []).append(key)
+    for row in rows:
+        copies.setdefault(row["sha256"], []).append(row["key"])
     originals = {keys[0]: keys for keys in copies.values()}
-    ids = {key: document_id(corpus, key) for key in originals}
+    ids = {row["key"]: row["doc_id"] for row in rows}
 
     def read(element_type: str | None) -> Iterator[tuple[str, ParsedDocument]]:
-        groups = sorted(ids.values()) if len(ids) < documents.num_rows else None
+        groups = sorted(ids[key] for key in originals) if len(ids) >= MOST_ASKED else None
         found = _documents(warehouse, corpus, element_type, groups)
         return (item for item in found if item[0] in originals)
 

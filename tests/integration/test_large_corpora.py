@@ -68,3 +68,11 @@ def test_a_large_corpus_is_asked_measured_and_published(large: Platform) -> None
         CORPUS, select="key:raw_objects or key:documents or key:chunks or key:embeddings"
     )
     assert few["embeddings", f"{CORPUS}|minilm"]["work"]["embedded"] == 1  # it was not sought
+    copied = min(keys)
+    large.write(CORPUS, "twin.md", large.state.lake.get(f"{CORPUS}/{copied}"))
+    large.materialize(CORPUS, select="key:raw_objects or key:documents or key:queries")
+    judged = [
+        {each["key"] for each in query["judgements"]}
+        for query in large.rows(QUERIES, corpus=CORPUS)
+    ]
+    assert {copied, "twin.md"} in judged, "wherever in the corpus the copy is"

@@ -5,12 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from platform_assets.checking import Verdict, by_slice
 from platform_assets.digests import digest_of_leaves, leaves
 from platform_assets.settled import FORM
-from platform_assets.slices import Slices, Source
+from platform_assets.slices import Slices, Source, sought
 from platform_assets.tables import OwnRows, keep, rows_of
 from resources.object_store.folder import FolderObjectStore
 from resources.warehouse import TableSpec
@@ -249,3 +250,36 @@ def test_another_writer_before_the_branch_began_is_noticed(room: Room) -> None:
     assert own.digest() == digest_of_leaves(leaves(room.warehouse, COPIES, rows))
     keep([own])
     assert room.of("page8") <= room.open(room.look())
+
+
+def test_slices_in_which_nothing_was_found_are_not_searched_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, searched = room.warehouse.scan, set()
+
+    def watched(*given: Any, slices: frozenset[int], **named: Any) -> pa.Table:
+        searched.update(slices)
+        return scan(*given, slices=slices, **named)
+
+    def look(wanted: str) -> tuple[list[str], set[int]]:
+        """Names of the pages with a text, and the slices that were read."""
+        searched.clear()
+        source, columns = Source.now(room.warehouse, PAGES, SCOPE), ["doc_id", "text"]
+        with monkeypatch.context() as patch:
+            patch.setattr(room.warehouse, "scan", watched)
+            rows = sought(
+                *(room.lake, room.warehouse, "test-sought/c", [wanted], source, columns),
+                lambda rows: pc.equal(rows.column("text"), wanted),
+            )
+        return sorted(rows.column("doc_id").to_pylist()), set(searched)
+
+    assert look("new") == ([], room.of(*NAMES))
+    assert look("new") == ([], set())
+    room.write(PAGES, "page7", text="new")
+    assert look("new") == (["page7"], room.of("page7"))
+    room.write(PAGES, "page8", text="new")
+    assert look("new") == (["page7", "page8"], room.of("page7", "page8"))
+    room.write(PAGES, "page7", text="old")
+    assert look("new") == (["page8"], room.of("page7", "page8"))
+    assert look("new") == (["page8"], room.of("page8"))
+    assert look("old") == (["page7"], room.of(*NAMES)), "what is sought is another"
