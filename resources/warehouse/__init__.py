@@ -218,10 +218,6 @@ class Warehouse(Protocol):
         """Forget a branch and what was committed there; nothing happens if there is none."""
         ...
 
-    def bucket(self, table: TableSpec, group: str) -> int:
-        """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
-        ...
-
     def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups, as integers; `groups` may be chunked."""
         ...

@@ -139,10 +139,6 @@ class IcebergWarehouse:
 
         self._committed(table, partial(drop, branch=branch))
 
-    def bucket(self, table: TableSpec, group: str) -> int:
-        """The bucket a group's rows lie in; work done bucket by bucket rewrites fewer files."""
-        return int(self.buckets(table, pa.array([group]))[0].as_py())
-
     def buckets(self, table: TableSpec, groups: pa.Array) -> pa.Array:
         """The bucket of each of several groups."""
         if table.name not in self._cuts:  # SeaweedFS shows a table a moment before its partitions

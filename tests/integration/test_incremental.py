@@ -23,6 +23,7 @@ from resources.encoding.openvino import OpenVinoBackend
 from resources.vector_store import Served
 from resources.warehouse import TableSpec, iceberg_files
 from sensors.listings import requested, told
+from tests.buckets import bucket_of
 from tests.spies import Platform
 
 TOPICS = {
@@ -340,7 +341,7 @@ def test_an_edit_reads_its_own_bucket(facts: Facts, monkeypatch: pytest.MonkeyPa
     read.clear()
     facts.write("maps.md", document("maps.md") + "\n\nA lighthouse guides them home.\n")
     facts.materialize("key:raw_objects or key:documents or key:chunks")
-    bucket = facts.platform.state.warehouse.bucket(CHUNKS, document_id(facts.corpus, "maps.md"))
+    bucket = bucket_of(facts.platform.state.warehouse, CHUNKS, document_id(facts.corpus, "maps.md"))
     assert read["documents"] == read["chunks"] == {bucket}
     assert len(facts.rows(DOCUMENTS)) == len(TOPICS)
 

@@ -18,6 +18,7 @@ from platform_assets.maintenance.pins import pinned_by, pins
 from platform_assets.maintenance.tables import ALL_TABLES
 from platform_assets.raw_objects.table import document_id
 from platform_assets.tracing import TABLES
+from tests.buckets import bucket_of
 from tests.spies import Platform
 
 pytestmark = pytest.mark.slow
@@ -69,7 +70,9 @@ class Harbours:
         """Keys of documents whose rows share a partition."""
         warehouse = self.state.warehouse
         names = (f"minor{number}.md" for number in range(1000))
-        found = [name for name in names if warehouse.bucket(CHUNKS, document_id(CORPUS, name)) == 3]
+        found = [
+            name for name in names if bucket_of(warehouse, CHUNKS, document_id(CORPUS, name)) == 3
+        ]
         return found[:count]
 
     def broken(self, corpus: str = CORPUS) -> dict[str, str]:

@@ -14,6 +14,7 @@ from resources.warehouse import TableSpec
 from resources.warehouse.catalog_faults import NAMESPACE
 from resources.warehouse.iceberg import IcebergWarehouse
 from resources.warehouse.sql_catalog import open_sql_catalog
+from tests.buckets import bucket_of
 from tests.servers.seaweed import ACCESS_KEY, BUCKET, SECRET_KEY, TABLE_BUCKET, Seaweed
 
 SCOPE = {"corpus": "c"}
@@ -234,4 +235,4 @@ def test_what_is_well_sized_or_few_is_not_rewritten(notes: Notes) -> None:
 def in_one_bucket(notes: Notes, count: int) -> list[str]:
     """Pages whose rows share a partition."""
     pages = (f"page{n}" for n in range(1000))
-    return [page for page in pages if notes.warehouse.bucket(notes.table, page) == 3][:count]
+    return [page for page in pages if bucket_of(notes.warehouse, notes.table, page) == 3][:count]

@@ -9,6 +9,7 @@ from platform_assets.tables import OwnRows, rows_of
 from resources.warehouse import TableSpec
 from resources.warehouse.iceberg import IcebergWarehouse
 from resources.warehouse.sql_catalog import open_sql_catalog
+from tests.buckets import bucket_of
 
 SCOPE = {"corpus": "c"}
 PART = pa.struct([("kind", pa.string()), ("text", pa.string())])
@@ -78,8 +79,8 @@ def test_old_rows_and_new_rows_are_read_alike_by_both_readers(
 
 
 def test_an_old_row_is_replaced_and_compacted(warehouse: IcebergWarehouse) -> None:
-    bucket = warehouse.bucket(NEW, "p")
-    pages = [f"{n}" for n in range(999) if warehouse.bucket(NEW, f"{n}") == bucket][:3]
+    bucket = bucket_of(warehouse, NEW, "p")
+    pages = [f"{n}" for n in range(999) if bucket_of(warehouse, NEW, f"{n}") == bucket][:3]
     for page in pages:
         write(warehouse, NEW, page, n=5, title=page)
     assert warehouse.compact(NEW, 2**26).files_after == 1

@@ -12,6 +12,7 @@ from platform_assets.tables import OwnRows, rows_of
 from resources.warehouse import SLICES, TableSpec
 from resources.warehouse.iceberg import IcebergWarehouse
 from resources.warehouse.sql_catalog import open_sql_catalog
+from tests.buckets import bucket_of
 
 NOTES = TableSpec.of(
     "notes",
@@ -107,8 +108,10 @@ def test_one_group_lies_in_one_bucket(warehouse: IcebergWarehouse) -> None:
     files = {t.file.file_path for t in warehouse._table(NOTES).scan().plan_files()}
     own.replace(["page7"], rows_of(NOTES, notes("page7", "y")))
     gone = files - {t.file.file_path for t in warehouse._table(NOTES).scan().plan_files()}
-    assert len(files) == len({warehouse.bucket(NOTES, page) for page in pages})
-    assert [f"page_bucket={warehouse.bucket(NOTES, 'page7')}" in path for path in gone] == [True]
+    assert len(files) == len({bucket_of(warehouse, NOTES, page) for page in pages})
+    assert [f"page_bucket={bucket_of(warehouse, NOTES, 'page7')}" in path for path in gone] == [
+        True
+    ]
 
 
 def test_all_tables_are_cut_as_the_first_one_was(
@@ -119,7 +122,7 @@ def test_all_tables_are_cut_as_the_first_one_was(
     OwnRows(warehouse, replace(NOTES, buckets=8), SCOPE).replace([], rows)
     later, others = at(tmp_path), replace(NOTES, name="others")
     OwnRows(later, others, SCOPE).replace([], rows)
-    assert {later.bucket(others, page) for page in pages} == set(range(8))
+    assert {bucket_of(later, others, page) for page in pages} == set(range(8))
     by_note = replace(NOTES, name="by_note", group="note", buckets=4)
     OwnRows(later, by_note, SCOPE).replace([], rows)
     assert set(later.states(by_note, SCOPE)) == set(range(4 * SLICES)), "its groups are others"
@@ -132,7 +135,7 @@ def test_a_removal_reads_no_file_without_its_documents(
     warehouse: IcebergWarehouse, tmp_path: Path
 ) -> None:
     numbered = [f"{n:03d}" for n in range(100)]
-    low, *_, high = [each for each in numbered if warehouse.bucket(RAW_OBJECTS, each) == 0]
+    low, *_, high = [each for each in numbered if bucket_of(warehouse, RAW_OBJECTS, each) == 0]
     own = OwnRows(warehouse, RAW_OBJECTS, SCOPE)
 
     def write(doc_id: str, key: str) -> None:
@@ -157,7 +160,7 @@ def test_two_runs_that_add_the_same_group_leave_it_once(warehouse: IcebergWareho
 
 
 def test_a_run_knows_when_another_one_came_between(warehouse: IcebergWarehouse) -> None:
-    one_bucket = [page for n in range(999) if warehouse.bucket(NOTES, page := f"{n}") == 3][:2]
+    one_bucket = [page for n in range(999) if bucket_of(warehouse, NOTES, page := f"{n}") == 3][:2]
     first, second = (OwnRows(warehouse, NOTES, SCOPE) for _ in range(2))
     first.replace([], rows_of(NOTES, [row for page in one_bucket for row in notes(page, page)]))
     second.replace(["p"], rows_of(NOTES, notes("p", "p")))
