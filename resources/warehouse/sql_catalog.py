@@ -30,7 +30,6 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
         ConnectionError: the database did not answer in time.
         PermissionError: it does not take the user or the password.
     """
-    from pyiceberg.catalog.sql import SqlCatalog
     from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError
     from tenacity import (
         Retrying,
@@ -40,6 +39,8 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
         wait_random,
     )
 
+    from resources.warehouse.knowing_catalog import KnowingCatalog
+
     if uri.startswith("sqlite:///"):
         with suppress(OSError):  # SQLite says it better
             Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ def open_sql_catalog(uri: str, warehouse: str) -> "Catalog":
     properties = place | file_properties(warehouse)
 
     def opened() -> "Catalog":
-        catalog = SqlCatalog(NAMESPACE, **properties)
+        catalog = KnowingCatalog(NAMESPACE, **properties)
         catalog.create_namespace_if_not_exists(NAMESPACE)
         return catalog
 
