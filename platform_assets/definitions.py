@@ -46,7 +46,12 @@ from sensors.bucket_uploads import bucket_uploads
 from sensors.ended_trainings import cancelled_trainings, failed_trainings
 from sensors.failed_runs import failed_runs
 from sensors.pretrained_encoders import pretrained_encoders
-from sensors.schedules import daily_maintenance, weekly_training, weekly_training_pairs
+from sensors.schedules import (
+    daily_maintenance,
+    weekly_asset_checks,
+    weekly_training,
+    weekly_training_pairs,
+)
 
 MODULES: tuple[ModuleType, ...] = (
     object_assets,
@@ -128,7 +133,7 @@ def build_defs(
             failed_runs,
             automation,
         ],
-        schedules=[weekly_training_pairs, weekly_training, daily_maintenance],
+        schedules=[weekly_training_pairs, weekly_training, daily_maintenance, weekly_asset_checks],
         resources={**build_resources(), **(resource_overrides or {})},
         executor=executor_of(os.environ.get(STEPS, "")),
         loggers=loggers,

@@ -1,4 +1,4 @@
-"""Schedules: training and maintenance, which no upload starts."""
+"""Schedules: training, maintenance and the look at everything, which no upload starts."""
 
 from collections.abc import Iterator
 
@@ -36,3 +36,11 @@ def daily_maintenance(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunR
         yield dg.RunRequest(
             run_key=f"{context.scheduled_execution_time}:{table}", partition_key=table
         )
+
+
+weekly_asset_checks = dg.ScheduleDefinition(
+    name="weekly_asset_checks",
+    cron_schedule="0 6 * * 0",
+    job_name="asset_checks",
+    description="Look at everything there is, not at what changed. Off by default.",
+)

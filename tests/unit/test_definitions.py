@@ -115,8 +115,9 @@ def test_what_guards_the_next_step_blocks_it(graph: Any) -> None:
     assert followed - {"raw_objects"} <= blocking
 
 
-def test_the_checks_job_holds_every_check(graph: Any) -> None:
-    job = defs.resolve_job_def("asset_checks")
+def test_the_job_of_the_weekly_checks_holds_every_check(graph: Any) -> None:
+    [weekly] = [x for x in defs.schedules or () if x.name == "weekly_asset_checks"]
+    job = defs.resolve_job_def(weekly.job_name)
     assert set(job.asset_layer.asset_graph.asset_check_keys) == set(graph.asset_check_keys)
     assert not job.asset_layer.selected_asset_keys
 
