@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from resources.encoding import Vectors
-from resources.vector_store import Collection, Hit, VectorStore
+from resources.vector_store import Collection, Hit, SearchRequest, VectorStore
 
 
 class FaultyVectors:
@@ -37,9 +37,8 @@ class Misled(Collected):
         super().__init__(real)
         self._instead = search
 
-    def search(self, vector: Any, text: str, *rest: Any, **options: Any) -> list[Hit]:
-        found = self._instead(text)
-        return found or self._real.search(vector, text, *rest, **options)
+    def search(self, request: SearchRequest) -> list[Hit]:
+        return self._instead(request.text) or self._real.search(request)
 
 
 class Forgetful(Collected):
@@ -49,9 +48,9 @@ class Forgetful(Collected):
         super().__init__(real)
         self._lost = lost
 
-    def search(self, *query: Any, exact: bool = False) -> list[Hit]:
-        found = self._real.search(*query, exact=exact)
-        return found if exact else found[self._lost :]
+    def search(self, request: SearchRequest) -> list[Hit]:
+        found = self._real.search(request)
+        return found if request.exact else found[self._lost :]
 
 
 class Distorted(Collected):

@@ -24,7 +24,7 @@ from platform_assets.slices import Source
 from platform_assets.vector_indexes.parts import parts_of, slices_of
 from resources.encoding import Vectors
 from resources.object_store import ObjectStore
-from resources.vector_store import Collection, Retriever, VectorStore
+from resources.vector_store import Collection, Retriever, SearchRequest, VectorStore
 from resources.vector_store.gathered import best, fused
 from resources.warehouse import Warehouse
 
@@ -134,7 +134,7 @@ class _Search:
             for position, text in enumerate(self.texts):
                 vector = self.encoded[position].tolist()
                 try:
-                    hits = collection.scores(vector, text, retriever, self.depth)
+                    hits = collection.scores(SearchRequest(vector, text, retriever, self.depth))
                 except Exception as error:  # noqa: BLE001 - the query's failure, told with it
                     self.errors[retriever, position] = error
                     continue

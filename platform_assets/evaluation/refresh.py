@@ -20,7 +20,7 @@ from platform_assets.tables import OwnRows, rows_of
 from platform_assets.vector_indexes.parts import PARTS
 from resources.encoding import Encoder, Vectors
 from resources.object_store import ObjectStore
-from resources.vector_store import Retriever, VectorStore
+from resources.vector_store import Retriever, SearchRequest, VectorStore
 from resources.warehouse import Warehouse
 
 DEPTH = 100
@@ -84,7 +84,9 @@ class Index:
         collection, vectors = self.vectors.open(self.record.details["collection"]), encoded.tolist()
 
         def ranked(retriever: Retriever, position: int) -> list[tuple[str, float]]:
-            hits = collection.search(vectors[position], texts[position], retriever, DEPTH)
+            hits = collection.search(
+                SearchRequest(vectors[position], texts[position], retriever, DEPTH)
+            )
             return [(str(hit.payload["doc_id"]), hit.score) for hit in hits]
 
         return lambda retriever: lambda position: ranked(retriever, position)

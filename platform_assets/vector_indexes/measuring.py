@@ -23,7 +23,7 @@ from platform_assets.vector_indexes.parts import (
     states_of_parts,
 )
 from resources.object_store import ObjectStore
-from resources.vector_store import Collection, Retriever, VectorStore
+from resources.vector_store import Collection, Retriever, SearchRequest, VectorStore
 from resources.warehouse import Warehouse
 
 RECALL_FLOOR = 0.98
@@ -207,8 +207,8 @@ def approximate_recall(collection: Collection, most: int = PROBES, k: int = 10) 
         return 1.0
     shares = []
     for vector in collection.vectors(probes).tolist():
-        found = collection.search(vector, "", Retriever.DENSE, k)
-        exact = collection.search(vector, "", Retriever.DENSE, k, exact=True)
+        found = collection.search(SearchRequest(vector, "", Retriever.DENSE, k))
+        exact = collection.search(SearchRequest(vector, "", Retriever.DENSE, k, exact=True))
         floor = exact[-1].score - 1e-6  # equal texts tie: any of them is a right answer
         shares.append(sum(hit.score >= floor for hit in found) / len(exact))
     return float(np.mean(shares))

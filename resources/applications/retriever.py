@@ -13,6 +13,7 @@ from resources.vector_store import (
     Hit,
     Retriever,
     SearchFilter,
+    SearchRequest,
     Served,
     VectorStore,
 )
@@ -68,7 +69,9 @@ class PublishedRetriever:
         if not query.strip():
             return []
         vector = None if index.encoder is None else index.encoder.encode([query])[0].tolist()
-        return index.collection.search(vector, query, index.served.retriever, top, where)
+        return index.collection.search(
+            SearchRequest(vector, query, index.served.retriever, top, where)
+        )
 
     def _current(self) -> _Index:
         """What is published, open; if it is dropped while it is opened, what is published then."""

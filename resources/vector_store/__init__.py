@@ -61,6 +61,22 @@ class SearchFilter:
     """Hits whose heading path has this heading at any level."""
 
 
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What is asked of a collection."""
+
+    vector: Sequence[float] | None
+    """Of the query, as long as the collection's; BM25 needs none."""
+    text: str
+    """Of the query; dense search does not read it."""
+    retriever: Retriever
+    limit: int
+    """Most hits."""
+    where: SearchFilter | None = None
+    exact: bool = False
+    """Whether every vector is compared, not those that the approximate index leads to."""
+
+
 class Collection(Protocol):
     """A finished, readable collection."""
 
@@ -72,33 +88,15 @@ class Collection(Protocol):
         """Point id -> fingerprint of every point."""
         ...
 
-    def search(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> list[Hit]:
-        """Best hits first; `exact` bypasses the approximate index; BM25 needs no vector.
+    def search(self, request: SearchRequest) -> list[Hit]:
+        """Best hits first.
 
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
         ...
 
-    def scores(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> dict[str, float]:
+    def scores(self, request: SearchRequest) -> dict[str, float]:
         """Like `search`, but point id -> score alone: many lists cost a fraction."""
         ...
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from resources.encoding import Vectors
-from resources.vector_store import Collection, Hit, Retriever, SearchFilter
+from resources.vector_store import Collection, Hit, Retriever, SearchRequest
 from resources.vector_store import records as r
 
 KEPT_LISTS = 1024
@@ -28,8 +28,6 @@ class Part(Collection, Protocol):
         ...
 
 
-Asked = tuple[tuple[float, ...] | None, str, Retriever, int, SearchFilter | None, bool]
-"""Vector, text, retriever, depth, filter, and whether exactly: what a list is kept by."""
 Ranked = dict[str, tuple[float, Part]]
 """Point id -> score and home."""
 
@@ -45,7 +43,7 @@ class GatheredCollection:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
-        self._kept: dict[Asked, Ranked] = {}
+        self._kept: dict[SearchRequest, Ranked] = {}
 
     def ids(self) -> list[str]:
         """Ids of all points of all parts, sorted."""
@@ -55,22 +53,13 @@ class GatheredCollection:
         """Point id -> fingerprint of every point of every part; of a large index, much memory."""
         return {x: found for part in self._parts for x, found in part.fingerprints().items()}
 
-    def search(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> list[Hit]:
+    def search(self, request: SearchRequest) -> list[Hit]:
         """Best hits first.
 
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
-        scores, homes = self._found(vector, text, retriever, limit, where, exact)
+        scores, homes = self._found(request)
         stored = [
             hit
             for part in self._parts
@@ -78,60 +67,45 @@ class GatheredCollection:
         ]
         return r.by_score(replace(hit, score=scores[hit.point_id]) for hit in stored)
 
-    def scores(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> dict[str, float]:
+    def scores(self, request: SearchRequest) -> dict[str, float]:
         """Like `search`, but point id -> score alone."""
-        return self._found(vector, text, retriever, limit, where, exact)[0]
+        return self._found(request)[0]
 
-    def _found(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None,
-        exact: bool,
-    ) -> tuple[dict[str, float], dict[str, Part]]:
+    def _found(self, request: SearchRequest) -> tuple[dict[str, float], dict[str, Part]]:
         """Point id -> score, and at least of these: point id -> home."""
-        hybrid = retriever is Retriever.HYBRID
-        depth = max(limit, r.CANDIDATES) if hybrid else limit
-        dense = None if vector is None else tuple(vector)
-        asked: dict[Retriever, Asked] = {
-            Retriever.DENSE: (dense, "", Retriever.DENSE, depth, where, exact),
-            Retriever.BM25: (None, text, Retriever.BM25, depth, where, exact),
+        hybrid = request.retriever is Retriever.HYBRID
+        depth = max(request.limit, r.CANDIDATES) if hybrid else request.limit
+        dense = None if request.vector is None else tuple(request.vector)
+        asked = {
+            Retriever.DENSE: replace(
+                request, vector=dense, text="", retriever=Retriever.DENSE, limit=depth
+            ),
+            Retriever.BM25: replace(request, vector=None, retriever=Retriever.BM25, limit=depth),
         }
-        lists = [self._ranked(asked[each]) for each in (asked if hybrid else (retriever,))]
+        wanted = asked if hybrid else (request.retriever,)
+        lists = [self._ranked(asked[each]) for each in wanted]
         ranked = [{x: score for x, (score, _) in found.items()} for found in lists]
-        scores = best(fused(ranked), limit) if hybrid else ranked[0]
+        scores = best(fused(ranked), request.limit) if hybrid else ranked[0]
         return scores, {x: part for found in lists for x, (_, part) in found.items()}
 
-    def _ranked(self, asked: Asked) -> Ranked:
+    def _ranked(self, request: SearchRequest) -> Ranked:
         """The best of all parts, the best first.
 
         Parts never change, so lists are kept: an evaluation asks for each by itself and again for
         hybrid search.
         """
-        if asked not in self._kept:
+        if request not in self._kept:
             if len(self._kept) >= KEPT_LISTS:
                 self._kept.clear()
-            vector, text, retriever, depth, where, exact = asked
             scores: dict[str, float] = {}
             homes: dict[str, Part] = {}
             for part in self._parts:
-                found = part.scores(vector, text, retriever, depth, where, exact=exact)
+                found = part.scores(request)
                 scores.update(found)
                 homes.update(dict.fromkeys(found, part))
-            ranked = best(scores, depth).items()
-            self._kept[asked] = {x: (score, homes[x]) for x, score in ranked}
-        return self._kept[asked]
+            ranked = best(scores, request.limit).items()
+            self._kept[request] = {x: (score, homes[x]) for x, score in ranked}
+        return self._kept[request]
 
     def points(self, point_ids: Sequence[str]) -> list[Hit]:
         """Stored points with score 0, in the order asked.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from resources.encoding import Vectors
-from resources.vector_store import Hit, Retriever, SearchFilter
+from resources.vector_store import Hit, Retriever, SearchFilter, SearchRequest
 from resources.vector_store import records as r
 
 if TYPE_CHECKING:
@@ -119,64 +119,39 @@ class EdgeCollection:
     def _fingerprints(self) -> dict[str, str]:
         return fingerprints(self._shard)
 
-    def search(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> list[Hit]:
+    def search(self, request: SearchRequest) -> list[Hit]:
         """Best hits first.
 
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
-        found = self._found(vector, text, retriever, limit, where, exact, payload=True)
+        found = self._found(request, payload=True)
         return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in found)
 
-    def scores(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> dict[str, float]:
+    def scores(self, request: SearchRequest) -> dict[str, float]:
         """Like `search`, but point id -> score alone."""
-        found = self._found(vector, text, retriever, limit, where, exact, payload=False)
+        found = self._found(request, payload=False)
         return {str(x.id): x.score for x in found}
 
-    def _found(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None,
-        exact: bool,
-        payload: bool,
-    ) -> "list[ScoredPoint]":
+    def _found(self, request: SearchRequest, *, payload: bool) -> "list[ScoredPoint]":
         import qdrant_edge as q
 
-        query = r.check_query(vector, retriever, self._dimensions)
+        query = r.check_query(request.vector, request.retriever, self._dimensions)
         dense = q.Query.Nearest(query, r.DENSE)
-        sparse = q.Query.Nearest(r.bm25().embed_query(text), r.BM25)
-        params = q.SearchParams(hnsw_ef=r.HNSW_EF_SEARCH, exact=exact)
-        common: dict[str, Any] = {"filter": _filter(where), "params": params}
-        if retriever is Retriever.HYBRID:
-            depth = max(limit, r.CANDIDATES)
+        sparse = q.Query.Nearest(r.bm25().embed_query(request.text), r.BM25)
+        params = q.SearchParams(hnsw_ef=r.HNSW_EF_SEARCH, exact=request.exact)
+        common: dict[str, Any] = {"filter": _filter(request.where), "params": params}
+        if request.retriever is Retriever.HYBRID:
+            depth = max(request.limit, r.CANDIDATES)
             branches = [q.Prefetch(depth, query=branch, **common) for branch in (dense, sparse)]
             fusion: Any = q.Fusion.Dbsf()
-            request = q.QueryRequest(limit, query=fusion, prefetches=branches, with_payload=payload)
+            asked = q.QueryRequest(
+                request.limit, query=fusion, prefetches=branches, with_payload=payload
+            )
         else:
-            single = dense if retriever is Retriever.DENSE else sparse
-            request = q.QueryRequest(limit, query=single, with_payload=payload, **common)
-        return self._shard.query(request)
+            single = dense if request.retriever is Retriever.DENSE else sparse
+            asked = q.QueryRequest(request.limit, query=single, with_payload=payload, **common)
+        return self._shard.query(asked)
 
     def held(self, point_ids: Sequence[str]) -> set[str]:
         """Those of the points that are in the collection."""

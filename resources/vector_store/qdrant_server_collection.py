@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from resources.encoding import Vectors
-from resources.vector_store import Hit, Point, Retriever, SearchFilter
+from resources.vector_store import Hit, Point, Retriever, SearchFilter, SearchRequest
 from resources.vector_store import records as r
 
 if TYPE_CHECKING:
@@ -83,76 +83,49 @@ class ServerCollection:
         found = pages(self._client, self._name, ["fingerprint"])
         return {str(x.id): (x.payload or {})["fingerprint"] for page in found for x in page}
 
-    def search(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> list[Hit]:
+    def search(self, request: SearchRequest) -> list[Hit]:
         """Best hits first.
 
         Raises:
             ValueError: the query vector is missing or has another length than the collection's.
         """
-        found = self._found(vector, text, retriever, limit, where, exact, payload=True)
+        found = self._found(request, payload=True)
         return r.by_score(r.hit(x.id, x.score, x.payload or {}) for x in found)
 
-    def scores(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None = None,
-        *,
-        exact: bool = False,
-    ) -> dict[str, float]:
+    def scores(self, request: SearchRequest) -> dict[str, float]:
         """Like `search`, but point id -> score alone."""
-        found = self._found(vector, text, retriever, limit, where, exact, payload=False)
+        found = self._found(request, payload=False)
         return {str(x.id): x.score for x in found}
 
-    def _found(
-        self,
-        vector: Sequence[float] | None,
-        text: str,
-        retriever: Retriever,
-        limit: int,
-        where: SearchFilter | None,
-        exact: bool,
-        payload: bool,
-    ) -> "list[ScoredPoint]":
+    def _found(self, request: SearchRequest, *, payload: bool) -> "list[ScoredPoint]":
         from qdrant_client import models as m
 
-        dense = r.check_query(vector, retriever, self._dimensions)
+        dense = r.check_query(request.vector, request.retriever, self._dimensions)
         queries: dict[str, Any] = {
             r.DENSE: dense,
-            r.BM25: _sparse(r.bm25().embed_query(text)),
+            r.BM25: _sparse(r.bm25().embed_query(request.text)),
         }
-        query_filter = _filter(where)
-        params = m.SearchParams(hnsw_ef=r.HNSW_EF_SEARCH, exact=exact)
-        if retriever is Retriever.HYBRID:
-            depth = max(limit, r.CANDIDATES)
+        query_filter = _filter(request.where)
+        params = m.SearchParams(hnsw_ef=r.HNSW_EF_SEARCH, exact=request.exact)
+        if request.retriever is Retriever.HYBRID:
+            depth = max(request.limit, r.CANDIDATES)
             branches = [
                 m.Prefetch(query=query, using=name, filter=query_filter, params=params, limit=depth)
                 for name, query in queries.items()
             ]
             fusion = m.FusionQuery(fusion=m.Fusion.DBSF)
             found = self._client.query_points(
-                self._name, fusion, prefetch=branches, with_payload=payload, limit=limit
+                self._name, fusion, prefetch=branches, with_payload=payload, limit=request.limit
             )
         else:
             found = self._client.query_points(
                 self._name,
-                queries[retriever],
-                retriever,
+                queries[request.retriever],
+                request.retriever,
                 query_filter=query_filter,
                 search_params=params,
                 with_payload=payload,
-                limit=limit,
+                limit=request.limit,
             )
         return found.points
 

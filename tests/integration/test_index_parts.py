@@ -26,7 +26,7 @@ from platform_assets.queries.refresh import read_queries
 from platform_assets.vector_indexes import measuring, parts, refresh
 from platform_assets.vector_indexes.parts import WHOLE, is_large, part_of, parts_of
 from platform_assets.vector_indexes.publish import drop_unserved
-from resources.vector_store import Retriever, Served
+from resources.vector_store import Retriever, SearchRequest, Served
 from resources.vector_store.qdrant_server import ServerStore
 from resources.vector_store.records import CANDIDATES
 from tests.every_byte import holders
@@ -94,7 +94,7 @@ class Herbarium:
         checkpoint = self.platform.state.ledger.require("checkpoints", "minilm")
         vector = self.platform.state.checkpoints.load(checkpoint).encode([text])[0].tolist()
         collection = self.vectors.open(self.served().collection)
-        hits = collection.search(vector, "", Retriever.DENSE, 12, exact=True)
+        hits = collection.search(SearchRequest(vector, "", Retriever.DENSE, 12, exact=True))
         return [(hit.point_id, hit.score) for hit in hits]
 
     def traced(self) -> dict[str, str]:
@@ -159,7 +159,9 @@ def test_an_evaluation_finds_what_a_search_of_the_whole_index_finds(herbarium: H
         hits = part_hits(index, *where, queries, encoded, depth)
         for retriever in Retriever:
             for position, text in enumerate(queries):
-                found = whole.search(encoded[position].tolist(), text, retriever, depth)
+                found = whole.search(
+                    SearchRequest(encoded[position].tolist(), text, retriever, depth)
+                )
                 if retriever is Retriever.HYBRID and depth < CANDIDATES:
                     continue  # fuses longer lists
                 wanted = [(hit.payload["doc_id"], pytest.approx(hit.score)) for hit in found]

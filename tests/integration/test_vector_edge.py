@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from resources.vector_store import AlreadyBuiltError, Point, Retriever, SearchFilter
+from resources.vector_store import AlreadyBuiltError, Point, Retriever, SearchFilter, SearchRequest
 from resources.vector_store import records as r
 from resources.vector_store.qdrant_edge import EdgeStore
 from resources.vector_store.qdrant_edge_build import FINGERPRINTS
@@ -65,8 +65,8 @@ def contents(store: EdgeStore, name: str) -> tuple[object, ...]:
     collection = store.open(name)
     fingerprints = collection.fingerprints()
     query, everything = [1.0] * DIMENSIONS, len(fingerprints) + 1
-    dense = collection.search(query, "", Retriever.DENSE, everything, exact=True)
-    sparse = collection.search(None, "common word1", Retriever.BM25, everything)
+    dense = collection.search(SearchRequest(query, "", Retriever.DENSE, everything, exact=True))
+    sparse = collection.search(SearchRequest(None, "common word1", Retriever.BM25, everything))
     return (
         fingerprints,
         collection.vectors(sorted(fingerprints)).tobytes(),
@@ -229,7 +229,8 @@ def test_other_processes_read_while_this_one_reads_and_builds(
     code = (
         "for line in sys.stdin:\n"
         "    c = store.open('old')\n"
-        "    found = c.search(t.vector_of(5, 0), 'text 5', t.Retriever.HYBRID, 3)\n"
+        "    asked = t.SearchRequest(t.vector_of(5, 0), 'text 5', t.Retriever.HYBRID, 3)\n"
+        "    found = c.search(asked)\n"
         "    t.say(f'{found[0].point_id} {len(c.fingerprints())}')\n"
     )
     readers = [run_in_process(code, tmp_path) for _ in range(2)]
@@ -247,7 +248,7 @@ def test_other_processes_read_while_this_one_reads_and_builds(
         for number in range(5):
             builder.upsert([point(number, 1)])
             ask_both()
-            hits = here.search(vector_of(5, 0), "text 5", Retriever.HYBRID, 3)
+            hits = here.search(SearchRequest(vector_of(5, 0), "text 5", Retriever.HYBRID, 3))
             assert hits[0].point_id == point(5, 0).point_id
         builder.finish()
     store.drop("new")
@@ -273,7 +274,7 @@ def test_a_reader_keeps_a_dropped_collection(store: EdgeStore) -> None:
     reconcile(store, "a", dict.fromkeys(range(50), 0), None)
     collection = store.open("a")
     store.drop("a")
-    assert len(collection.search(None, "common", Retriever.BM25, 100)) == 50
+    assert len(collection.search(SearchRequest(None, "common", Retriever.BM25, 100))) == 50
 
 
 def test_the_approximate_index_finds_what_exact_search_finds(
@@ -289,11 +290,13 @@ def test_the_approximate_index_finds_what_exact_search_finds(
     assert collection._shard.info().indexed_vectors_count > 0
     found = exact = 0
     for query in rows[-100:]:
-        nearest = collection.search(query, "", Retriever.DENSE, 10, exact=True)
-        approximate = collection.search(query, "", Retriever.DENSE, 10)
+        nearest = collection.search(SearchRequest(query, "", Retriever.DENSE, 10, exact=True))
+        approximate = collection.search(SearchRequest(query, "", Retriever.DENSE, 10))
         found += len({h.point_id for h in nearest} & {h.point_id for h in approximate})
         exact += len(nearest)
-        filtered = collection.search(query, "", Retriever.DENSE, 10, SearchFilter(key_prefix="k3/"))
+        filtered = collection.search(
+            SearchRequest(query, "", Retriever.DENSE, 10, SearchFilter(key_prefix="k3/"))
+        )
         assert len(filtered) == 10
         assert all(str(h.payload["key"]).startswith("k3/") for h in filtered)
     assert exact == 1000

@@ -19,6 +19,7 @@ from resources.vector_store import (
     Point,
     Retriever,
     SearchFilter,
+    SearchRequest,
     Served,
     VectorStore,
 )
@@ -81,7 +82,7 @@ def contents(collection: Collection) -> dict[str, object]:
     fingerprints = collection.fingerprints()
     rows = collection.vectors(sorted(fingerprints))
     query = [1.0] * DIMENSIONS
-    hits = collection.search(query, "", Retriever.DENSE, 1000, exact=True)
+    hits = collection.search(SearchRequest(query, "", Retriever.DENSE, 1000, exact=True))
     assert len(hits) == len(fingerprints)
     stored = {h.point_id: (h.text, h.payload) for h in hits}
     read = collection.points(sorted(fingerprints))
@@ -125,7 +126,7 @@ def test_nothing_is_read_before_it_is_finished(store: VectorStore) -> None:
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_dense_search_ranks_by_cosine(store: VectorStore, exact: bool) -> None:
-    hits = built(store, "a").search(axis(3), "", Retriever.DENSE, 3, exact=exact)
+    hits = built(store, "a").search(SearchRequest(axis(3), "", Retriever.DENSE, 3, exact=exact))
     assert [h.point_id for h in hits[:2]] == [point_id(3), point_id(2)]
     assert hits[0].score == pytest.approx(1 / np.sqrt(1.01), abs=1e-5)
     assert hits[0].text == "delta document 3"
@@ -135,13 +136,13 @@ def test_dense_search_ranks_by_cosine(store: VectorStore, exact: bool) -> None:
 
 def test_bm25_search_needs_no_vector_and_stems(store: VectorStore) -> None:
     collection = built(store, "a")
-    hits = collection.search(None, "the HOTELS", Retriever.BM25, 5)
+    hits = collection.search(SearchRequest(None, "the HOTELS", Retriever.BM25, 5))
     assert [h.point_id for h in hits] == [point_id(7)]
     assert hits[0].score > 0
 
 
 def test_rare_words_weigh_more(store: VectorStore) -> None:
-    hits = built(store, "a").search(None, "document golf", Retriever.BM25, 8)
+    hits = built(store, "a").search(SearchRequest(None, "document golf", Retriever.BM25, 8))
     assert len(hits) == 8
     assert hits[0].point_id == point_id(6)
 
@@ -150,16 +151,16 @@ def test_bm25_reads_the_sparse_text(store: VectorStore) -> None:
     with store.build("a", DIMENSIONS) as builder:
         builder.upsert([replace(point(1), text="body", sparse_text="Installation body"), point(2)])
         builder.finish()
-    hits = store.open("a").search(None, "installation", Retriever.BM25, 5)
+    hits = store.open("a").search(SearchRequest(None, "installation", Retriever.BM25, 5))
     assert [h.text for h in hits] == ["body"]
 
 
 def test_hybrid_search_adds_scores_on_a_common_scale(store: VectorStore) -> None:
     collection = built(store, "a")
     query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
-    hits = collection.search(query, "golf", Retriever.HYBRID, 8)
+    hits = collection.search(SearchRequest(query, "golf", Retriever.HYBRID, 8))
     by_id = {h.point_id: h.score for h in hits}
-    dense = {h.point_id: h.score for h in collection.search(query, "", Retriever.DENSE, 8)}
+    dense = collection.scores(SearchRequest(query, "", Retriever.DENSE, 8))
     spread = 6 * stdev(dense.values())
     expected = {x: 0.5 + (score - mean(dense.values())) / spread for x, score in dense.items()}
     expected[point_id(6)] += 0.5  # the only hit of BM25 stands in the middle of its scale
@@ -169,8 +170,8 @@ def test_hybrid_search_adds_scores_on_a_common_scale(store: VectorStore) -> None
 
 def test_a_query_of_stop_words_leaves_hybrid_to_the_vector(store: VectorStore) -> None:
     collection = built(store, "a")
-    assert collection.search(None, "the of and", Retriever.BM25, 5) == []
-    hits = collection.search(axis(4), "the of and", Retriever.HYBRID, 3)
+    assert collection.search(SearchRequest(None, "the of and", Retriever.BM25, 5)) == []
+    hits = collection.search(SearchRequest(axis(4), "the of and", Retriever.HYBRID, 3))
     assert hits[0].point_id == point_id(4)
 
 
@@ -193,7 +194,7 @@ def test_a_query_of_stop_words_leaves_hybrid_to_the_vector(store: VectorStore) -
 def test_filters(
     store: VectorStore, retriever: Retriever, where: SearchFilter | None, numbers: set[int]
 ) -> None:
-    hits = built(store, "a").search(axis(1), "document", retriever, 20, where)
+    hits = built(store, "a").search(SearchRequest(axis(1), "document", retriever, 20, where))
     assert {h.point_id for h in hits} == {point_id(n) for n in numbers}
 
 
@@ -203,14 +204,14 @@ def test_a_query_vector_must_fit(
     store: VectorStore, retriever: Retriever, vector: list[float] | None
 ) -> None:
     with pytest.raises(ValueError, match=f"needs a query vector of {DIMENSIONS} dimensions"):
-        built(store, "a").search(vector, "x", retriever, 5)
+        built(store, "a").search(SearchRequest(vector, "x", retriever, 5))
 
 
 @pytest.mark.parametrize("retriever", list(Retriever))
 def test_an_empty_collection_has_no_hits(store: VectorStore, retriever: Retriever) -> None:
     collection = built(store, "a", range(0))
     assert collection.fingerprints() == {}
-    assert collection.search(axis(0), "alpha", retriever, 5) == []
+    assert collection.search(SearchRequest(axis(0), "alpha", retriever, 5)) == []
 
 
 def test_a_wave_with_a_bad_point_stores_nothing(store: VectorStore) -> None:
@@ -234,7 +235,7 @@ def test_odd_text_comes_back_as_it_was(store: VectorStore, text: str) -> None:
     with store.build("a", DIMENSIONS) as builder:
         builder.upsert([point(1, text)])
         builder.finish()
-    hits = store.open("a").search(axis(1), text, Retriever.HYBRID, 5)
+    hits = store.open("a").search(SearchRequest(axis(1), text, Retriever.HYBRID, 5))
     assert [h.text for h in hits] == [text]
 
 
@@ -253,10 +254,9 @@ def test_upserting_again_replaces_everything(store: VectorStore) -> None:
     collection = store.open("a")
     assert collection.fingerprints()[point_id(1)] == "f5:new words"
     np.testing.assert_allclose(collection.vectors([point_id(1)])[0], point(5).vector, atol=1e-6)
-    assert collection.search(None, "bravo", Retriever.BM25, 5) == []
-    assert [h.payload["key"] for h in collection.search(None, "words", Retriever.BM25, 5)] == [
-        "docs/part1/5.md"
-    ]
+    assert collection.search(SearchRequest(None, "bravo", Retriever.BM25, 5)) == []
+    hits = collection.search(SearchRequest(None, "words", Retriever.BM25, 5))
+    assert [h.payload["key"] for h in hits] == ["docs/part1/5.md"]
 
 
 def test_deleted_points_are_gone_and_unknown_ids_are_passed_over(store: VectorStore) -> None:
@@ -265,7 +265,7 @@ def test_deleted_points_are_gone_and_unknown_ids_are_passed_over(store: VectorSt
         builder.delete([point_id(0), point_id(77)])
         assert set(builder.fingerprints()) == {point_id(n) for n in (1, 2, 3)}
         builder.finish()
-    hits = store.open("a").search(axis(0), "alpha document", Retriever.HYBRID, 10)
+    hits = store.open("a").search(SearchRequest(axis(0), "alpha document", Retriever.HYBRID, 10))
     assert {h.point_id for h in hits} == {point_id(n) for n in (1, 2, 3)}
 
 
@@ -444,8 +444,8 @@ def test_a_dense_search_of_parts_finds_what_one_of_all_points_finds(
     plain, collection = built(store, "plain"), gathered(store, "whole")
     query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
     for limit in (1, 3, 20):
-        options = (query, "", Retriever.DENSE, limit, where)
-        assert collection.search(*options, exact=exact) == plain.search(*options, exact=exact)
+        request = SearchRequest(query, "", Retriever.DENSE, limit, where, exact)
+        assert collection.search(request) == plain.search(request)
 
 
 @pytest.mark.parametrize("retriever", list(Retriever))
@@ -453,17 +453,17 @@ def test_scores_are_those_of_a_search(store: VectorStore, retriever: Retriever) 
     query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
     for collection in (built(store, "plain"), gathered(store, "whole")):
         for limit in (1, 3, 20):
-            hits = collection.search(query, "golf document", retriever, limit)
-            scores = collection.scores(query, "golf document", retriever, limit)
+            request = SearchRequest(query, "golf document", retriever, limit)
+            hits, scores = collection.search(request), collection.scores(request)
             assert scores == {hit.point_id: hit.score for hit in hits}
 
 
 def test_bm25_weighs_words_by_their_rarity_in_each_part(store: VectorStore) -> None:
     collection = gathered(store, "whole", parts=2)  # even numbers, odd numbers
-    hits = collection.search(None, "golf document", Retriever.BM25, 8)
+    hits = collection.search(SearchRequest(None, "golf document", Retriever.BM25, 8))
     assert hits[0].point_id == point_id(6)
     assert len(hits) == 8
-    [alone] = store.open("whole-0").search(None, "golf document", Retriever.BM25, 1)
+    [alone] = store.open("whole-0").search(SearchRequest(None, "golf document", Retriever.BM25, 1))
     assert hits[0] == alone
 
 
@@ -477,8 +477,8 @@ def test_what_is_gathered_from_one_part_is_fused_like_the_database_does(
     collection = store.open("whole")
     query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
     for limit in (2, 7):
-        ours = collection.search(query, text, retriever, limit)
-        theirs = plain.search(query, text, retriever, limit)
+        request = SearchRequest(query, text, retriever, limit)
+        ours, theirs = collection.search(request), plain.search(request)
         assert [h.point_id for h in ours] == [h.point_id for h in theirs]
         assert [h.score for h in ours] == pytest.approx([h.score for h in theirs], abs=1e-5)
         assert [(h.text, h.payload) for h in ours] == [(h.text, h.payload) for h in theirs]
@@ -498,7 +498,7 @@ def test_an_outlier_is_beyond_the_scale_in_both(store: VectorStore) -> None:
         builder.finish()
     store.gather("whole", ["plain"])
     found = [
-        store.open(name).search(axis(7), "word 3 5", Retriever.HYBRID, 5)
+        store.open(name).search(SearchRequest(axis(7), "word 3 5", Retriever.HYBRID, 5))
         for name in ("whole", "plain")
     ]
     assert found[0][0].score > 1.5
@@ -510,8 +510,8 @@ def test_an_outlier_is_beyond_the_scale_in_both(store: VectorStore) -> None:
 def test_hybrid_search_fuses_the_best_of_all_parts(store: VectorStore) -> None:
     plain, collection = built(store, "plain"), gathered(store, "whole", parts=4)
     query = [0.05, 0.1, 0.2, 0.9, 0.4, 0.3, 0.15, 0.6]
-    ours = collection.search(query, "golf", Retriever.HYBRID, 8)
-    theirs = plain.search(query, "golf", Retriever.HYBRID, 8)  # one hit of BM25, so 0.5 in both
+    request = SearchRequest(query, "golf", Retriever.HYBRID, 8)  # one hit of BM25, so 0.5 in both
+    ours, theirs = collection.search(request), plain.search(request)
     assert {h.point_id: h.score for h in ours} == pytest.approx(
         {h.point_id: h.score for h in theirs}, abs=1e-5
     )
@@ -520,7 +520,7 @@ def test_hybrid_search_fuses_the_best_of_all_parts(store: VectorStore) -> None:
 @pytest.mark.parametrize("retriever", [Retriever.DENSE, Retriever.HYBRID])
 def test_a_query_vector_must_fit_the_parts(store: VectorStore, retriever: Retriever) -> None:
     with pytest.raises(ValueError, match=f"needs a query vector of {DIMENSIONS} dimensions"):
-        gathered(store, "whole").search(None, "x", retriever, 5)
+        gathered(store, "whole").search(SearchRequest(None, "x", retriever, 5))
 
 
 def test_parts_are_shared_and_outlive_what_consists_of_them(store: VectorStore) -> None:
@@ -533,7 +533,8 @@ def test_parts_are_shared_and_outlive_what_consists_of_them(store: VectorStore) 
     store.drop("old")
     store.drop("old-1")
     assert store.collections() == ["new", "new-1", "old-0"]
-    texts = {h.text for h in store.open("new").search(None, "document changed", Retriever.BM25, 9)}
+    hits = store.open("new").search(SearchRequest(None, "document changed", Retriever.BM25, 9))
+    texts = {h.text for h in hits}
     assert len(texts) == 8
     assert "changed" in texts
     with pytest.raises(LookupError, match="no finished collection old"):
