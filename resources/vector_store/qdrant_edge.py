@@ -20,7 +20,7 @@ from resources.vector_store import AlreadyBuiltError, Collection, Served
 from resources.vector_store import records as r
 from resources.vector_store.alias_files import AliasFiles, fsync, replace_file
 from resources.vector_store.gathered import GatheredCollection
-from resources.vector_store.qdrant_edge_build import EdgeBuilder, Workspace, shard_for
+from resources.vector_store.qdrant_edge_build import EdgeBuilder, Workspace
 from resources.vector_store.qdrant_edge_shard import EdgeCollection, dimensions_of, load_shard
 
 
@@ -66,8 +66,7 @@ class EdgeStore:
             workspace.remove()
             raise AlreadyBuiltError(name)
         try:
-            shard = shard_for(workspace, dimensions, source)
-            return EdgeBuilder(workspace, shard, dimensions, target)
+            return EdgeBuilder(workspace, dimensions, source, target)
         except BaseException:
             workspace.unlock()
             raise

@@ -49,16 +49,15 @@ class EdgeBuilder:
     """A shard under construction. Its lock is held until `finish`, the end of `with`, or death."""
 
     def __init__(
-        self, workspace: "Workspace", shard: "EdgeShard", dimensions: int, target: Path
+        self, workspace: "Workspace", dimensions: int, source: Path | None, target: Path
     ) -> None:
         self._workspace = workspace
-        self._shard = shard
         self._dimensions = dimensions
         self._target = target
-        self._note = workspace.shard / FINGERPRINTS
+        self._shard, noted = _shard_for(workspace, dimensions, source)
         self._stored: dict[str, str] = {}
         self._undo_broken_wave()
-        self._stored = self._noted() or fingerprints(shard)
+        self._stored = noted or fingerprints(self._shard)
 
     def __enter__(self) -> Self:
         """Return the builder itself."""
@@ -106,9 +105,6 @@ class EdgeBuilder:
     def _apply(self, operation: "UpdateOperation", point_ids: list[str]) -> None:
         if not point_ids:
             return
-        if self._note.exists():  # it tells of the collection that the shard is a copy of
-            self._note.unlink()
-            fsync(self._note.parent)
         replace_file(self._workspace.wave, json.dumps(point_ids))
         self._shard.update(operation)
         self._shard.flush()
@@ -122,17 +118,6 @@ class EdgeBuilder:
             return
         self.delete(point_ids)
 
-    def _noted(self) -> dict[str, str] | None:
-        """The fingerprints that were noted when the shard was finished, if they are of its points.
-
-        To read them from the points takes eight times as long.
-        """
-        with suppress(OSError, ValueError):
-            found: dict[str, str] = json.loads(self._note.read_text(encoding="utf-8"))
-            if len(found) == count(self._shard):
-                return found
-        return None
-
     def finish(self) -> None:
         """Build the approximate index, then move the shard to the finished ones.
 
@@ -143,7 +128,8 @@ class EdgeBuilder:
         self._shard.flush()
         self._shard.close()
         load_shard(self._workspace.shard).close()
-        self._note.write_text(json.dumps(self._stored), encoding="utf-8")
+        note = {"collection": self._target.name, "points": self._stored}
+        (self._workspace.shard / FINGERPRINTS).write_text(json.dumps(note), encoding="utf-8")
         self._workspace.move_to(self._target)
 
 
@@ -190,17 +176,26 @@ class Workspace:
 
     def move_to(self, target: Path) -> None:
         """Make the shard a finished collection, atomically and durably."""
-        for path in (*self.shard.rglob("*"), self.shard):
-            fsync(path)
+        _sync(self.shard)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.shard.rename(target)
         fsync(target.parent)
         self.remove()
 
 
-def shard_for(workspace: Workspace, dimensions: int, source: Path | None) -> "EdgeShard":
-    """The shard that a crash left behind, or else a new one with the points of `source`."""
-    return _take_up(workspace, dimensions) or _begin(workspace, dimensions, source)
+def _shard_for(
+    workspace: Workspace, dimensions: int, source: Path | None
+) -> "tuple[EdgeShard, dict[str, str]]":
+    """The shard that a crash left behind, or else a new one with the points of `source`.
+
+    With the fingerprints of its points, if they were noted of `source`: to read them from the
+    points takes eight times as long.
+    """
+    if left := _take_up(workspace, dimensions):
+        return left, {}
+    noted = _begin(workspace, dimensions, source)
+    shard = load_shard(workspace.shard)
+    return shard, noted if len(noted) == count(shard) else {}
 
 
 def _take_up(workspace: Workspace, dimensions: int) -> "EdgeShard | None":
@@ -215,14 +210,31 @@ def _take_up(workspace: Workspace, dimensions: int) -> "EdgeShard | None":
         return None
 
 
-def _begin(workspace: Workspace, dimensions: int, source: Path | None) -> "EdgeShard":
-    """A new shard, with the points of `source` if it fits."""
+def _begin(workspace: Workspace, dimensions: int, source: Path | None) -> dict[str, str]:
+    """Make a new shard, with the points of `source` if it fits; returns what is noted of them."""
     workspace.clear()
     fresh = workspace.folder / "new"
+    noted: dict[str, str] = {}
     if source is None or not _copied(source, fresh, dimensions):
         create_shard(fresh, dimensions)
+    else:
+        noted = _noted(fresh / FINGERPRINTS, source.name)
+    (fresh / FINGERPRINTS).unlink(missing_ok=True)
+    _sync(fresh)  # so that what is taken up after a power cut is whole
     fresh.rename(workspace.shard)
-    return load_shard(workspace.shard)
+    return noted
+
+
+def _noted(note: Path, collection: str) -> dict[str, str]:
+    """Point id -> fingerprint, if the note is of this collection; else nothing.
+
+    One of another collection came with a copy that an earlier version made.
+    """
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        found = json.loads(note.read_text(encoding="utf-8"))
+        if found["collection"] == collection:
+            return dict(found["points"])
+    return {}
 
 
 def _copied(source: Path, target: Path, dimensions: int) -> bool:
@@ -232,3 +244,9 @@ def _copied(source: Path, target: Path, dimensions: int) -> bool:
             copy_tree(source, target)
             return True
     return False
+
+
+def _sync(folder: Path) -> None:
+    """Make a folder durable with all that is in it."""
+    for path in (*folder.rglob("*"), folder):
+        fsync(path)

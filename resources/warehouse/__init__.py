@@ -259,9 +259,10 @@ class Warehouse(Protocol):
         ...
 
     def compact(self, table: TableSpec, target_bytes: int) -> Compacted:
-        """Merge small files of a partition where there are more than a few; the rows stay as is.
+        """Merge small files of a partition where there are more than a few; cut what slices share.
 
-        One commit for each scope. Readers keep the files that they are reading until those expire.
+        The rows stay as they are. A commit, or if there is much to do several, for each scope.
+        Readers keep the files that they are reading until those expire.
 
         Args:
             table: The table.

@@ -170,14 +170,20 @@ class IcebergWarehouse:
             return remove_orphans(self._table(table), older_than)
 
     def compact(self, table: TableSpec, target_bytes: int) -> Compacted:
-        """Merge small files of a partition where there are more than a few; the rows stay as is."""
-        from resources.warehouse.iceberg_compaction import compact, scopes
+        """Merge small files of a partition where there are more than a few; cut what slices share.
+
+        The rows stay as they are.
+        """
+        from resources.warehouse.iceberg_compaction import COMMIT_BYTES, compact, scopes
 
         done = Compacted()
         for values in scopes(self._table(table), len(table.scope)):
             scope = _filter(dict(zip(table.scope, values, strict=True)), table.group, None)
             again = partial(compact, scope=scope, group=table.group, target_bytes=target_bytes)
-            done += self._committed(table, again)
+            while True:
+                done += (merged := self._committed(table, again))
+                if merged.bytes < COMMIT_BYTES:
+                    break
         return done
 
     def history(

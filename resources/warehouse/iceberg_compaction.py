@@ -8,7 +8,7 @@ was replaced (iceberg_maintenance.py), who tries again (iceberg.py).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from resources.warehouse import Compacted
@@ -26,6 +26,8 @@ FEW = 2
 """Small files of a partition that may stay."""
 SMALL = 0.5
 """Share of the target size below which a file is small."""
+COMMIT_BYTES = 256 * 1024 * 1024
+"""Of files that are merged in one commit, or one merger's."""
 
 Bins = Sequence[Sequence["FileScanTask"]]
 """Files to be merged, each group into one."""
@@ -34,7 +36,10 @@ Bins = Sequence[Sequence["FileScanTask"]]
 def compact(
     iceberg: "Table", scope: "BooleanExpression", group: str, target_bytes: int
 ) -> Compacted:
-    """Merge the small files of the partitions in `scope` in one commit, and cut what slices share.
+    """Merge small files of the partitions in `scope` in one commit, and cut what slices share.
+
+    Some `COMMIT_BYTES` of them, so that a commit takes seconds whatever there is; if it wrote as
+    much, there may be more. The table gets the properties that an earlier version did not set.
 
     Rows that others commit meanwhile are not touched. If they replace a file that is being merged,
     or add rows in the scope, the commit fails.
@@ -49,7 +54,7 @@ def compact(
     with KnowingTransaction(iceberg) as transaction:
         complete_properties(transaction)
         metadata = transaction.table_metadata
-        bins = list(_bins(tasks, rows, Sliced(metadata, group), target_bytes))
+        bins = list(_for_one_commit(_bins(tasks, rows, Sliced(metadata, group), target_bytes)))
         if not bins:
             return Compacted()
         merged = [
@@ -87,28 +92,38 @@ def _bins(
 ) -> Iterator[list["FileScanTask"]]:
     """Small files of each partition, packed up to the target size, where there are more than a few.
 
-    Of a bucket that is written slice by slice, those of each slice, and those that meet several,
-    where a large one is reason enough.
+    Of a bucket that is written slice by slice, those of each slice, and those that meet several:
+    where these are large, together or one of them, all of them.
     """
     from pyiceberg.utils.bin_packing import ListPacker
 
-    places: dict[tuple[object, ...], list[FileScanTask]] = defaultdict(list)
-    to_cut: set[str] = set()
+    places: dict[tuple[tuple[object, ...], int | None], list[FileScanTask]] = defaultdict(list)
     for task in tasks:
-        place, met, file = _place(task), sliced.met_by(task), task.file
-        is_small = file.file_size_in_bytes < SMALL * target_bytes
-        of_large = rows[place] > LARGE_ROWS
-        shared = of_large and sliced.told_apart and len(met) > 1
-        if shared and (file.record_count > LARGE_ROWS or not is_small):
-            to_cut.add(file.file_path)
-        if is_small or file.file_path in to_cut:
-            of_slice = of_large and len(met) == 1
-            places[*place, met[0] if of_slice else None].append(task)
+        place, met = _place(task), sliced.met_by(task)
+        of_slice = rows[place] > LARGE_ROWS and len(met) == 1
+        places[place, met[0] if of_slice else None].append(task)
     packer: ListPacker[FileScanTask] = ListPacker(target_bytes, lookback=1, largest_bin_first=False)
-    for some in places.values():
-        for packed in packer.pack(some, lambda task: task.file.file_size_in_bytes):
-            if len(packed) > FEW or any(task.file.file_path in to_cut for task in packed):
+    for (place, number), all_ in places.items():
+        small = [x for x in all_ if x.file.file_size_in_bytes < SMALL * target_bytes]
+        is_large = len(small) < len(all_) or sum(x.file.record_count for x in all_) > LARGE_ROWS
+        shared = number is None and rows[place] > LARGE_ROWS and sliced.told_apart
+        to_cut = shared and is_large
+        for packed in packer.pack(
+            all_ if to_cut else small, lambda task: task.file.file_size_in_bytes
+        ):
+            if to_cut or len(packed) > FEW:
                 yield packed
+
+
+def _for_one_commit(
+    bins: Iterable[list["FileScanTask"]],
+) -> Iterator[list["FileScanTask"]]:
+    size = 0
+    for some in bins:
+        yield some
+        size += sum(task.file.file_size_in_bytes for task in some)
+        if size >= COMMIT_BYTES:
+            return
 
 
 def _rows(tasks: Sequence["FileScanTask"]) -> Counter[tuple[object, ...]]:

@@ -20,11 +20,12 @@ class KnowingCatalog(SqlCatalog):
         super().__init__(name, **properties)
 
     def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> Table:
-        location, metadata = self._known.get(orm_table.table_name, (None, None))
-        if location is None or metadata is None or location != orm_table.metadata_location:
+        known = self._known.get(orm_table.table_name)
+        if known is None or known[0] != orm_table.metadata_location:
             table = super()._convert_orm_to_iceberg(orm_table)
             self._known[orm_table.table_name] = (table.metadata_location, table.metadata)
             return table
+        location, metadata = known
         return Table(
             identifier=(*self.identifier_to_tuple(orm_table.table_namespace), orm_table.table_name),
             metadata=metadata,

@@ -11,7 +11,14 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from resources.vector_store import AlreadyBuiltError, Point, Retriever, SearchFilter, SearchRequest
+from resources.vector_store import (
+    AlreadyBuiltError,
+    Point,
+    Retriever,
+    SearchFilter,
+    SearchRequest,
+    qdrant_edge_build,
+)
 from resources.vector_store import records as r
 from resources.vector_store.qdrant_edge import EdgeStore
 from resources.vector_store.qdrant_edge_build import FINGERPRINTS
@@ -145,14 +152,39 @@ def test_what_is_noted_of_a_collection_is_what_it_holds(store: EdgeStore, tmp_pa
     reconcile(store, "new", NEW, "old")
     for name in ("old", "new"):
         noted = json.loads((tmp_path / "collections" / name / FINGERPRINTS).read_text())
-        assert noted == store.open(name).fingerprints()
+        assert noted == {"collection": name, "points": store.open(name).fingerprints()}
 
 
-@pytest.mark.parametrize("note", ["", "[1]", '{"a": "b"}'])
+def test_a_clone_knows_its_points_without_reading_them(
+    store: EdgeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconcile(store, "old", OLD, None)
+    monkeypatch.delattr(qdrant_edge_build, "fingerprints")
+    reconcile(store, "new", NEW, "old")
+    assert store.open("new").fingerprints() == {
+        p.point_id: p.fingerprint for p in (point(n, v) for n, v in NEW.items())
+    }
+
+
+POINTS = {str(UUID(int=number + 1)): "another" for number in OLD}
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "",
+        "null",
+        json.dumps(sorted(POINTS)),
+        json.dumps(POINTS),
+        '{"collection": "old", "points": {"a": "b"}}',
+        '{"collection": "old", "points": 1}',
+        json.dumps({"collection": "older", "points": POINTS}),
+    ],
+)
 def test_a_note_that_cannot_be_right_is_not_believed(
     store: EdgeStore, tmp_path: Path, note: str
 ) -> None:
-    """Damaged, or of a collection with fewer points than there are."""
+    """Damaged, of fewer points, or copied by a version that knows of no notes."""
     reconcile(store, "old", OLD, None)
     (tmp_path / "collections" / "old" / FINGERPRINTS).write_text(note)
     with store.build("new", DIMENSIONS, "old") as builder:

@@ -215,6 +215,34 @@ def test_large_files_of_before_slices_are_cut_once(
     assert notes.warehouse.compact(NOTES, 1_000_000).files_before == 0
 
 
+def test_two_small_files_that_slices_share_are_cut_if_they_are_large_together(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes.write(*IDS[:200])
+    notes.write(*IDS[200:])
+    for module in (iceberg_slices, iceberg_compaction):
+        monkeypatch.setattr(module, "LARGE_ROWS", 150)
+    assert len(notes.files()) == 4
+    assert notes.warehouse.compact(NOTES, 1_000_000).files_after == 2 * SLICES
+    assert {len(met) for met in notes.files()} == {1}
+
+
+@pytest.mark.usefixtures("large")
+def test_what_is_much_is_compacted_in_several_commits(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(iceberg_compaction, "COMMIT_BYTES", 1)
+    buckets = notes.warehouse.buckets(NOTES, pa.array(IDS)).to_pylist()
+    first, second = ([x for x, of in zip(IDS, buckets, strict=True) if of == n] for n in (0, 1))
+    for pair in zip(first[:3], second[:3], strict=True):
+        notes.write(*pair)
+    before = notes.warehouse.snapshots(NOTES)
+    done = notes.warehouse.compact(NOTES, 1_000_000)
+    assert (done.files_before, done.files_after) == (6, 2)
+    assert len(notes.warehouse.snapshots(NOTES)) == len(before) + 2
+    assert notes.read(set(range(2 * SLICES))) == sorted([*first[:3], *second[:3]])
+
+
 @pytest.mark.parametrize("target", [1, 1_000_000])
 @pytest.mark.usefixtures("large")
 def test_compaction_comes_to_an_end(
