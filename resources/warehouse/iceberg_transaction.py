@@ -29,6 +29,8 @@ class KnowingTransaction(Transaction):
     def table_metadata(self) -> TableMetadata:
         """The table's metadata as it will be after the updates staged so far."""
         base, updates = self._table.metadata, self._updates
+        if not updates:
+            return base
         if self._known is None or self._known[0] is not base or self._known[1] is not updates:
             self._known = (base, updates, super().table_metadata)
         return self._known[2]
