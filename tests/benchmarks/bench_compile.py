@@ -3,13 +3,13 @@
     python -m tests.benchmarks.bench_compile [--steps N] [--batch N] [--tokens N] [--texts N]
 
 The texts, batches and clocks of bench_training.py; the encoder of `torch://` as it is and
-compiled for any length of text. Compiling is in the whole training's seconds and not in its speed,
-so the ratio is that of a long run. The platform compiles nothing; docs/training.md says why.
-Wants a quiet machine.
+compiled for any length of text. Compiling is in the first stretch's seconds and not in the speed,
+so the ratio is that of a long run. The platform compiles nothing; docs/training.md says why. Wants
+a quiet machine.
 """
 
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,7 @@ from resources.model_hub.package import PackageHub
 from resources.training.contrastive import loop
 from resources.training.contrastive.encoder import TextEncoder
 from tests.benchmarks.bench_training import Encode, ours_trained, pairs, raced
-from tests.benchmarks.speeds import parser, report
+from tests.benchmarks.speeds import Done, in_turn, parser, report
 
 
 class Compiled(TextEncoder):
@@ -35,15 +35,21 @@ def main() -> int:
     """Run the benchmark."""
     options = parser(__doc__).parse_args()
     base = PackageHub().fetch("all-MiniLM-L6-v2")
-    trained = []
-    for encoder in (TextEncoder, Compiled):
-        with TemporaryDirectory() as scratch, patch.object(loop, "TextEncoder", encoder):
-            rows = pairs(Path(scratch))
-            start = time.perf_counter()
-            trained.append(ours_trained(base, rows, options, Path(scratch)))
-            print(f"{encoder.__name__}: whole training {time.perf_counter() - start:.0f} s")
+    with TemporaryDirectory() as scratch:
+        rows = pairs(Path(scratch))
+        sides = {}
+        for name, encoder in (("as it is", TextEncoder), ("compiled", Compiled)):
+            folder = Path(scratch) / name
+            folder.mkdir()
+            sides[name] = partial(_trained, encoder, base, rows, options, folder)
+        trained = in_turn(sides)
     report(base, trained, raced(base, rows, options.texts, _encoders(base)))
     return 0
+
+
+def _trained(encoder: type[TextEncoder], *given: Any) -> Done:
+    with patch.object(loop, "TextEncoder", encoder):
+        return ours_trained(*given)
 
 
 def _encoders(base: Path) -> dict[str, Encode]:

@@ -9,12 +9,13 @@ with the training worker; then embeds pieces of the READMEs with `encode()` and 
 platform's encoder. Where the chip computes in bf16, as ours does there, the reference runs twice:
 in float32, as it does unless told otherwise, and in bf16 (autocast in training, bf16 weights in
 `encode()`), which is what the goal is held against. All on a GPU where there is one
-(`LAKELOOM_ENCODING=torch://`), otherwise on the CPU (`openvino://`). The first twentieth of the
-steps warms each side up and is not timed; clocks are read when the device has nothing left to do.
-Prints texts and tokens a second and the share of the peak that the model's own arithmetic reaches
-(model FLOP utilisation, Chowdhery et al. 2022), the peak being that of a large matrix product in
-bf16 on the same device in the same process. `--profile` shows what our training's time goes into,
-which slows it down. Wants a quiet machine.
+(`LAKELOOM_ENCODING=torch://`), otherwise on the CPU (`openvino://`). Each side trains in a process
+of its own, a twentieth of the steps at a time, in turn; the first one warms it up and is not timed.
+Clocks are read when the device has nothing left to do. Prints texts and tokens a second and the
+share of the peak that the model's own arithmetic reaches (model FLOP utilisation, Chowdhery et al.
+2022), the peak being that of a large matrix product on the same device, in bf16 where the chip
+computes in it. `--profile` shows what our training's time goes into, which slows it down. Wants a
+quiet machine.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +41,17 @@ from resources.model_hub.package import PackageHub
 from resources.training import TrainingJob
 from resources.training.contrastive.batches import TokenIds
 from resources.training.stepping.processes import computes_in_bf16
-from tests.benchmarks.speeds import DEVICE, Speed, clock, parser, report, warm_up
+from tests.benchmarks.speeds import (
+    DEVICE,
+    Done,
+    Speed,
+    Turn,
+    clock,
+    in_turn,
+    parser,
+    report,
+    stretch,
+)
 
 NEGATIVES = 3
 RATE = 2e-5
@@ -58,10 +70,11 @@ def main() -> int:
         folder = Path(scratch)
         rows = pairs(folder)
         options.batch = min(options.batch, len(rows))
-        trained = [
-            *(_reference_trained(base, rows, options, folder, half) for half in _precisions()),
-            ours_trained(base, rows, options, folder),
-        ]
+        given = (base, rows, options, folder)
+        sides = {
+            _reference(half): partial(reference_trained, *given, half) for half in _precisions()
+        }
+        trained = in_turn({**sides, "lakeloom": partial(ours_trained, *given)})
     embedded = raced(base, rows, options.texts, _encoders(base))
     return report(base, trained, embedded)
 
@@ -101,21 +114,21 @@ def _reference(half: bool) -> str:
     return f"sentence-transformers, {'bf16' if half else 'float32'}"
 
 
-def _reference_trained(
+def reference_trained(
     base: Path,
     rows: list[dict[str, Any]],
     options: argparse.Namespace,
     folder: Path,
     half: bool,
-) -> Speed:
-    from accelerate.state import AcceleratorState
+    turn: Turn,
+) -> Done:
+    """The trainer of sentence-transformers."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
     from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
     from sentence_transformers.losses import MultipleNegativesRankingLoss
     from transformers import TrainerCallback
 
-    ends: list[float] = []
     batches: list[Any] = []
 
     class Counted(MultipleNegativesRankingLoss):
@@ -126,10 +139,10 @@ def _reference_trained(
 
     class Watch(TrainerCallback):
         def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
-            if state.global_step in (warm_up(options.steps), options.steps):
-                ends.append(clock())
+            step = state.global_step
+            if step % stretch(options.steps) == 0 or step == options.steps:
+                turn()
 
-    AcceleratorState._reset_state(reset_partial_state=True)
     model = SentenceTransformer(str(base))
     model.max_seq_length = options.tokens
     count = options.steps * options.batch
@@ -139,7 +152,7 @@ def _reference_trained(
         for row in islice(cycle(rows), count)
     ]
     arguments = Arguments(
-        str(folder / "reference"),
+        str(folder / f"reference-{half}"),
         max_steps=options.steps,
         per_device_train_batch_size=options.batch,
         learning_rate=RATE,
@@ -152,17 +165,18 @@ def _reference_trained(
     )
     loss, dataset = Counted(model), Dataset.from_list(columns)
     SentenceTransformerTrainer(model, arguments, dataset, loss=loss, callbacks=[Watch()]).train()
-    timed = batches[warm_up(options.steps) :]
-    texts = len(timed) * options.batch * len(columns[0])
-    return Speed(_reference(half), texts, int(sum(timed)), ends[1] - ends[0])
+    timed = batches[stretch(options.steps) :]
+    return Done(len(timed) * options.batch * len(columns[0]), int(sum(timed)))
 
 
 def ours_trained(
-    base: Path, rows: list[dict[str, Any]], options: argparse.Namespace, folder: Path
-) -> Speed:
+    base: Path,
+    rows: list[dict[str, Any]],
+    options: argparse.Namespace,
+    folder: Path,
+    turn: Turn,
+) -> Done:
     """The training worker's loop on the same texts."""
-    from accelerate.state import AcceleratorState
-
     from resources.training.contrastive.loop import train
     from resources.training.pairs import Pairs, plan
 
@@ -178,24 +192,21 @@ def ours_trained(
         "save_steps": options.steps + 1,
     }
     job = TrainingJob(base, folder / "pairs.parquet", folder / "out", folder / "state", settings)
-    reports: list[float] = []
 
     def heard(message: str) -> None:
         if message.startswith("step "):
-            reports.append(clock())
+            turn()
 
-    AcceleratorState._reset_state(reset_partial_state=True)
     with torch.profiler.profile() if options.profile else nullcontext() as profile:
         train(job, 1, heard)
     if profile:
         by = f"self_{DEVICE}_time_total"
         print(profile.key_averages().table(sort_by=by, row_limit=12, max_name_column_width=40))
     read = Pairs.read(job.pairs)
-    steps = plan(len(read), options.batch, options.steps, 1)[warm_up(options.steps) :]
+    steps = plan(len(read), options.batch, options.steps, 1)[stretch(options.steps) :]
     batches = [read.batch(step.tolist()) for step in steps]
     texts = [text for batch in batches for text in (*batch.queries, *batch.candidates)]
-    tokens = _tokens(base, texts, options.tokens)
-    return Speed("lakeloom", len(texts), tokens, reports[-1] - reports[0])
+    return Done(len(texts), _tokens(base, texts, options.tokens))
 
 
 def _encoders(base: Path) -> dict[str, Encode]:

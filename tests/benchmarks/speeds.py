@@ -1,16 +1,21 @@
-"""Speeds of the device at hand: what may be asked of a benchmark, its clock and its table.
+"""Speeds of the device at hand: what may be asked of a benchmark, its clock, turns and table.
 
 Here: what bench_training.py and bench_compile.py have in common. Not here: what is measured.
 """
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from resources.training.stepping.processes import computes_in_bf16
 
 GOAL = 2.0
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,6 +49,66 @@ class Speed:
             f"{self.name:>40}: {self.texts / self.seconds:8.1f} texts/s "
             f"{self.speed:10,.0f} tokens/s   MFU {self.speed * flops_a_token / peak:6.1%}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a side did after its first stretch."""
+
+    texts: int
+    tokens: int
+
+
+Turn = Callable[[], None]
+"""Called by a side at the end of each stretch; returns when it may go on."""
+Side = Callable[[Turn], Done]
+"""Works in stretches of one length."""
+
+
+def in_turn(sides: Mapping[str, Side]) -> list[Speed]:
+    """Speeds of sides that work in turn, each in a process of its own, all but the first stretch.
+
+    A machine that is slower for a while is so for all of them. Prints how long each took to load,
+    compile and warm up.
+
+    Raises:
+        EOFError: a side's process ended before its work; its own error is on stderr.
+    """
+    context = get_context("spawn")
+    lines: dict[str, Connection] = {}
+    seconds = dict.fromkeys(sides, 0.0)
+    done: dict[str, Done] = {}
+    with ExitStack() as stack:
+        for name, side in sides.items():
+            lines[name], its = context.Pipe()
+            process = context.Process(target=_work, args=(side, its), daemon=True)
+            process.start()
+            its.close()
+            stack.callback(process.terminate)
+            print(f"{name}: first stretch done after {lines[name].recv():.0f} s")
+        while len(done) < len(sides):
+            for name, line in lines.items():
+                if name not in done:
+                    line.send("go on")
+                    told = line.recv()
+                    if isinstance(told, Done):
+                        done[name] = told
+                    else:
+                        seconds[name] += told
+    return [Speed(name, done[name].texts, done[name].tokens, seconds[name]) for name in sides]
+
+
+def _work(side: Side, line: Connection) -> None:
+    """A side's process: tells the seconds of each stretch, in the end what it did."""
+    start = clock()
+
+    def turn() -> None:
+        nonlocal start
+        line.send(clock() - start)
+        line.recv()
+        start = clock()
+
+    line.send(side(turn))
 
 
 def steps(text: str) -> int:
@@ -95,8 +160,8 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def warm_up(steps: int) -> int:
-    """Steps before the clock starts: those up to our first report."""
+def stretch(steps: int) -> int:
+    """Steps of a turn: those from one report of a training to the next."""
     return max(1, steps // 20)
 
 
@@ -117,9 +182,13 @@ def _name() -> str:
 
 
 def _peak() -> float:
-    """FLOP a second of large products in bf16, the best of a few tries after a first."""
+    """FLOP a second of large products, the best of a few tries after a first.
+
+    In bf16 only where the chip computes in it: elsewhere a product takes minutes.
+    """
     size, count = PEAK_SIDE[DEVICE], PRODUCTS[DEVICE]
-    side = torch.randn(size, size, device=DEVICE, dtype=torch.bfloat16)
+    precision = torch.bfloat16 if computes_in_bf16() else torch.float32
+    side = torch.randn(size, size, device=DEVICE, dtype=precision)
     out = side @ side
     times = []
     for _ in range(5):
