@@ -27,10 +27,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit with its status."""
     arguments = _parser().parse_args(argv)
     gc.set_threshold(YOUNG_OBJECTS)
-    from platform_assets.commands.state import State
     from resources.settings import Settings, UsageError
 
     try:
+        from platform_assets.commands.state import State  # reads the recipes, which may be wrong
+
         answer: Answer = arguments.run(State(Settings.from_env()), arguments)
     except UsageError as error:
         _end(2, str(error))

@@ -66,8 +66,12 @@ def connect_trainer(settings: Settings) -> "Trainer":
 
 
 def check_engine(url: str) -> None:
-    """See that a URL names a training engine; raises UsageError."""
-    _connect("trainer", replace(Settings.from_env(), trainer=url))
+    """See that a recipe's URL names a training engine; raises UsageError."""
+    try:
+        _connect("trainer", replace(Settings.from_env(), trainer=url))
+    except UsageError as error:
+        said = str(error).removeprefix(f"{VARIABLES['trainer']}=")
+        raise UsageError(said) from error
 
 
 def connect_classifier(settings: Settings) -> "ClassifierTrainer":

@@ -57,8 +57,14 @@ def checkpoints(
 
     Training runs in a subprocess, on a GPU where there is one, and is taken up again where it was
     interrupted. It happens on demand or on a schedule, never because a file changed.
+
+    Raises:
+        ValueError: the recipe names a corpus that is not there: what it trained stays.
     """
     recipe = load_recipes()[context.partition_key]
+    known = set(context.instance.get_dynamic_partitions(corpora.name or ""))
+    if recipe.training and (fault := recipe.training.fault(known)):
+        raise ValueError(fault)
     ledger = Ledger(lake)
     pairs = _records(context, ledger, "training_pairs") if recipe.training else []
     latest = ledger.latest("checkpoints", recipe.name)

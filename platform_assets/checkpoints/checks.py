@@ -24,10 +24,9 @@ def its_corpora_are_there(
 
     def examine(encoder: str) -> Verdict:
         training = load_recipes()[encoder].training
-        named = set() if training is None or training.corpora == "all" else set(training.corpora)
-        unknown = ", ".join(sorted(named - known))
-        fault = f"recipes.toml names no corpus of this lake: {unknown}" if unknown else None
-        return Verdict(fault, {"corpora": ", ".join(sorted(named)) or "all"})
+        named = training.corpora if training else "all"
+        shown = named if isinstance(named, str) else ", ".join(sorted(named))
+        return Verdict(training.fault(known) if training else None, {"corpora": shown})
 
     return verdict_of(context, lake, recipes, examine)
 

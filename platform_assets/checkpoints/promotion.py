@@ -66,14 +66,15 @@ def figures(mine: Mapping[str, float], verdict: Promotion, encoder_digest: str) 
 def judge(mine: Champion, holder: Champion | None) -> Promotion:
     """Compare a version with the champion, on the test queries that both answered.
 
-    It has to be significantly better in dense search, and not significantly worse in hybrid.
+    It has to be significantly better in dense search, and not significantly worse in hybrid; the
+    first champion has to be measured.
 
     Args:
         mine: The version that may become champion.
         holder: The version that is; None if there is none.
     """
     if holder is None:
-        return Promotion(True, "the first encoder in the registry; those to come must beat it")
+        return _first(mine)
     if holder.title == mine.title:
         return Promotion(True, "it is the champion")
     if not mine.scores.keys() & holder.scores.keys():
@@ -90,6 +91,12 @@ def judge(mine: Champion, holder: Champion | None) -> Promotion:
             return Promotion(False, f"worse in hybrid search: {_said(hybrid, holder)}")
         said += f"; in hybrid search {hybrid.mean:+.4f} (p = {hybrid.p_value:.4f})"
     return Promotion(True, f"better: {said}")
+
+
+def _first(mine: Champion) -> Promotion:
+    if mine.scores:
+        return Promotion(True, "the first encoder measured; those to come must beat it")
+    return Promotion(False, "it answered no test query, and the first champion must be measured")
 
 
 def _said(test: PairedTest, holder: Champion) -> str:

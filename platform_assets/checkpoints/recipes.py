@@ -3,20 +3,24 @@
 Here: reading and checking recipes.toml. Not here: the training itself (resources/training).
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveInt,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
 from platform_assets.provenance import canonical, sha256_text
@@ -65,15 +69,40 @@ WHERE = frozenset(Where.model_fields)
 """Fields that are no part of a recipe's digest."""
 
 
+def _all_or_list(corpora: object) -> object:
+    if isinstance(corpora, str) and corpora != "all":
+        raise ValueError(f'write "all", or a list of corpora: [{json.dumps(corpora)}]')
+    return corpora
+
+
 class Training(Hyperparameters, Where):
     """How a base model is trained on pairs of query and passage."""
 
-    corpora: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = "all"
+    corpora: Annotated[
+        Literal["all"] | Annotated[tuple[str, ...], Field(min_length=1, strict=False)],
+        BeforeValidator(_all_or_list),
+    ] = "all"
     """Corpora whose training-split pairs are used."""
     negatives: Annotated[int, Field(ge=0, le=NEGATIVES)]
     """Mined hard negatives a pair; with 0, the other pairs of a batch alone."""
     min_pairs: PositiveInt
     """With fewer pairs there is no training, and the checkpoint is the base model unchanged."""
+
+    @model_validator(mode="after")
+    def _has_something_to_tell_apart(self) -> Self:
+        if self.batch_size == 1 and not self.negatives:
+            raise ValueError(
+                "batch_size = 1 with negatives = 0 gives a query nothing but its answer to choose "
+                "from: raise either"
+            )
+        return self
+
+    def fault(self, known: AbstractSet[str]) -> str | None:
+        """What is wrong with the corpora it names, given those there are."""
+        unknown = [] if self.corpora == "all" else sorted(set(self.corpora) - known)
+        return (
+            f"recipes.toml names no corpus of this lake: {', '.join(unknown)}" if unknown else None
+        )
 
     def hyperparameters(self) -> dict[str, Any]:
         """What the training worker is told."""

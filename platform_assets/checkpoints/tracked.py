@@ -55,6 +55,7 @@ def ended(details: Mapping[str, str], result: TrainingResult) -> Outcome:
             "checkpoint": details["checkpoint"],
             "pairs": details["pairs"],
             "device": result.device,
+            "precision": result.precision,
             "world_size": str(result.world_size),
         },
     )

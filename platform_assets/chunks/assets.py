@@ -28,11 +28,27 @@ CODE_VERSION = "1"
 
 
 def tokenizers(hub: ModelHub) -> list[Tokenizer]:
-    """The tokenizer of every base model; a chunk fits them all."""
+    """The tokenizer of every base model; a chunk fits them all.
+
+    Raises:
+        RuntimeError: one cannot be brought; names its recipes.
+    """
+    recipes: dict[str, list[str]] = {}
+    for recipe in load_recipes().values():
+        recipes.setdefault(recipe.base, []).append(recipe.name)
+    return [_tokenizer(hub, base, recipes[base]) for base in sorted(recipes)]
+
+
+def _tokenizer(hub: ModelHub, base: str, recipes: Sequence[str]) -> Tokenizer:
     from resources.encoding.tokenizer import load_tokenizer
 
-    bases = sorted({recipe.base for recipe in load_recipes().values()})
-    return [load_tokenizer(hub.fetch(base)) for base in bases]
+    try:
+        return load_tokenizer(hub.fetch(base))
+    except Exception as error:
+        raise RuntimeError(
+            f"a chunk fits the encoders of all recipes, and the base of {', '.join(recipes)} "
+            f"cannot be used: correct or remove that in recipes.toml. {error}"
+        ) from error
 
 
 def token_limit(known: Sequence[Tokenizer]) -> int:

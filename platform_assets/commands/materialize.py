@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,11 +120,12 @@ def _named(request: Request) -> bool:
     return "not" not in words and any(name in words for name in ON_DEMAND)
 
 
-def _selection(text: str | None) -> dg.AssetSelection:
+def _selected(graph: Any, text: str | None) -> AbstractSet[dg.AssetKey]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)  # of what `not` is made of
-            return dg.AssetSelection.from_string(text) if text else dg.AssetSelection.all()
+            selection = dg.AssetSelection.from_string(text) if text else dg.AssetSelection.all()
+        return selection.resolve(graph)
     except dg.DagsterError as error:
         raise UsageError(f"--select {text!r} is no selection of assets: {error}") from None
 
@@ -131,7 +133,7 @@ def _selection(text: str | None) -> dg.AssetSelection:
 def _groups(defs: dg.Definitions, request: Request) -> Iterator[list[str]]:
     """Assets in topological order, gathered as long as they are partitioned alike."""
     graph = defs.resolve_asset_graph()
-    wanted = {key.to_user_string() for key in _selection(request.select).resolve(graph)}
+    wanted = {key.to_user_string() for key in _selected(graph, request.select)}
     words = set(re.findall(r"\w+", request.select or ""))
     aside = dg.AssetSelection.groups(*set(ASIDE) - words).resolve(graph)
     wanted -= {key.to_user_string() for key in aside} - words

@@ -97,10 +97,12 @@ def status(answer: Answer) -> None:
         table.add_row(name, *counts, published)
     console.print(table)
     console.print(quality_table(answer))
+    told: set[str] = set()  # a checkpoint is stale for every corpus
     for name, corpus in answer["corpora"].items():
         for key, reason in corpus["rejections"].items():
             console.print(f"[yellow]rejected[/yellow] {escape(f'{name}/{key}')}: {reason}")
-        for stale in corpus["stale"]:
+        for stale in (each for each in corpus["stale"] if each not in told):
+            told.add(stale)
             why = f": {corpus['why_stale'][stale]}" if stale in corpus["why_stale"] else ""
             console.print(f"[yellow]stale[/yellow] {escape(stale + why)}")
 

@@ -107,6 +107,7 @@ def _ended(made: MadeAdapter, result: TrainingResult) -> Outcome:
             "digest": checkpoint,
             "checkpoint": checkpoint,
             "device": result.device,
+            "precision": result.precision,
             "world_size": str(result.world_size),
         },
     )

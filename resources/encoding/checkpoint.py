@@ -33,6 +33,11 @@ PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".npy", ".npz", ".pickle", ".pkl
 PROGRAMS = {".py", ".pyc", ".pyd", ".so"}
 REMOTE_CODE = {"auto_map", "custom_pipelines", "trust_remote_code"}
 """Keys by which a configuration asks for code that lies beside the model."""
+_SIZES = {
+    "embeddings.word_embeddings.weight": (1, "hidden_size"),
+    "embeddings.position_embeddings.weight": (0, "max_position_embeddings"),
+}
+"""Weight of a BERT -> axis, and the field of config.json that says how long it is."""
 _VOCABULARIES = {"tokenizer.json", "vocab.json"}
 """JSON that holds words, megabytes of them, and no settings of a class."""
 
@@ -106,7 +111,7 @@ class Checkpoint:
 
 
 def read_checkpoint(model_dir: Path) -> Checkpoint:
-    """Describe the checkpoint in a folder without reading its weights.
+    """Describe the checkpoint in a folder; of its weights only what they are is read.
 
     Raises:
         ValueError: the folder is not a supported encoder; the message says why.
@@ -116,8 +121,10 @@ def read_checkpoint(model_dir: Path) -> Checkpoint:
     _check_pooling(pooling)
     _read(_Prompts, model_dir / "config_sentence_transformers.json", required=False)
     shape = _read(BertShape, transformer / "config.json")
+    weights = _existing(transformer / "model.safetensors")
+    _check_weights(weights, shape)
     return Checkpoint(
-        weights=_existing(transformer / "model.safetensors"),
+        weights=weights,
         tokenizer=_existing(transformer / "tokenizer.json"),
         shape=shape,
         max_tokens=min(_max_tokens(transformer), shape.max_position_embeddings),
@@ -181,6 +188,24 @@ def _modules(model_dir: Path) -> tuple[Path, Path]:
             "is supported"
         )
     return model_dir / modules[0].path, model_dir / modules[1].path
+
+
+def _check_weights(path: Path, shape: BertShape) -> None:
+    """See that the weights are what their name says, and of the configuration's width."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file, whatever its name: {error}") from error
+    for weight, (axis, field) in _SIZES.items():
+        found = [size[axis] for name, size in shapes.items() if name.endswith(weight)]
+        if found != [getattr(shape, field)]:
+            raise ValueError(
+                f"{path}: {weight} is {f'for {found[0]}' if found else 'missing'}, and config.json "
+                f"says {field} = {getattr(shape, field)}"
+            )
 
 
 def _check_pooling(folder: Path) -> None:

@@ -74,6 +74,8 @@ class TrainingResult:
     """Optimizer steps done by this launch (steps resumed from saved state not counted)."""
     world_size: int
     device: str
+    precision: str
+    """`bf16` or `float32`: what `auto` came to."""
     losses: tuple[tuple[int, float], ...]
     """(step, loss) of the whole training, those before a resume included."""
     seconds: float

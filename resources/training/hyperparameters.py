@@ -20,7 +20,7 @@ class Lora(BaseModel):
     They are added to the weights at the end, so the checkpoint is an ordinary one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     rank: PositiveInt
     alpha: PositiveFloat
@@ -33,7 +33,7 @@ class Lora(BaseModel):
 class Stepping(BaseModel):
     """How the weights of a model are moved, whatever it learns."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     batch_size: PositiveInt
     """Pairs, or blocks of text, a step, over all processes."""

@@ -6,6 +6,7 @@ Not here: what is run (one file for each engine); no heavy library enters this p
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,10 @@ from resources.training.hearing import FileMessages
 WORKER = "resources.training.worker"
 _MARK = "LAKELOOM_TRAINING"
 """Variable by which the processes of one training are told from all others."""
+_KILLED = (
+    ": it was killed, as the system does where memory runs out (then lower micro_batch); asked for "
+    "again, it goes on from its last saved state"
+)
 _TAIL_LINES = 60
 _JVM_FRAME = re.compile(r"\s*at [\w.$/<>]+\(")
 """Spark ends with a hundred lines of these, after the worker's own words."""
@@ -121,7 +126,10 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
             process.communicate()
         if status != 0:
             said = without_secrets(_tail(output), environment)
-            raise dg.Failure(f"the training ended with status {status}; its last output:\n{said}")
+            why = _KILLED if status == -signal.SIGKILL else ""
+            raise dg.Failure(
+                f"the training ended with status {status}{why}; its last output:\n{said}"
+            )
 
 
 def _end(mark: str) -> None:

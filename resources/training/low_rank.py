@@ -3,6 +3,7 @@
 Here: putting them on. Not here: what they say (hyperparameters.py), what becomes of them.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from resources.training.hyperparameters import Lora
@@ -20,9 +21,11 @@ def with_updates(model: "torch.nn.Module", lora: Lora, task: str | None = None) 
         task: peft's name of what the model is for, where it must forward more than hidden states.
 
     Raises:
-        ValueError: no layer's name ends as the recipe says.
+        ValueError: no layer's name ends as one of the recipe's says; names those there are.
     """
     from peft import LoraConfig, get_peft_model
+
+    _check_layers(model, lora.layers)
 
     config = LoraConfig(
         r=lora.rank,
@@ -32,3 +35,19 @@ def with_updates(model: "torch.nn.Module", lora: Lora, task: str | None = None) 
         task_type=task,
     )
     return get_peft_model(model, config)
+
+
+def _check_layers(model: "torch.nn.Module", layers: Sequence[str]) -> None:
+    """Peft leaves out a name that fits nothing, as long as another fits."""
+    from torch.nn import Linear
+
+    names = [f".{name}" for name, _ in model.named_modules()]
+    for layer in layers:
+        if not any(name.endswith(f".{layer}") for name in names):
+            found = {
+                n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, Linear)
+            }
+            raise ValueError(
+                f"lora.layers: no layer's name ends in {layer!r}; this model has "
+                f"{', '.join(sorted(found))}"
+            )

@@ -68,3 +68,31 @@ def test_exactly_its_own_partitions_are_stale(
         f"{CORPUS}|minilm-tuned",
     }
     assert stale(defs, instance, "checkpoints") == set()
+
+
+def test_a_misspelt_corpus_leaves_the_checkpoint_as_it_was(
+    edited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform(tmp_path / "home", monkeypatch)
+    platform.write(CORPUS, "tide.md", "# The tide table\n\nMind the tide.\n")
+    platform.materialize(CORPUS, encoders=["minilm-tuned"], select="+key:checkpoints")
+    before = platform.state.ledger.require("checkpoints", "minilm-tuned")
+    edited.write_text(edited.read_text().replace('corpora = "all"', 'corpora = ["harbuor"]'))
+    answer = platform.answer(CORPUS, encoders=["minilm-tuned"], select="key:checkpoints")
+    [row] = answer["assets"]
+    assert "names no corpus of this lake: harbuor" in row["failed"]
+    assert platform.state.ledger.require("checkpoints", "minilm-tuned") == before
+
+
+def test_a_base_that_cannot_be_brought_names_its_recipe(
+    edited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited.write_text(edited.read_text() + '\n[other]\nbase = "no-such-model"\n')
+    platform = Platform(tmp_path / "home", monkeypatch)
+    platform.write(CORPUS, "tide.md", "# The tide table\n\nMind the tide.\n")
+    answer = platform.answer(CORPUS, encoders=["minilm"], select="+key:chunks")
+    failed = {row["asset"]: row["failed"] for row in answer["assets"]}
+    assert "the base of other cannot be used: correct or remove that in recipes.toml" in str(
+        failed["chunks"]
+    )
+    assert "no-such-model" in str(failed["chunks"])

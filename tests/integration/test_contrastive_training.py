@@ -231,6 +231,12 @@ def test_lora_trains_few_weights_and_leaves_an_ordinary_checkpoint(bench: Bench)
     assert np.linalg.matrix_rank(update, tol=1e-5) == 2
 
 
+def test_a_layer_that_is_not_there_is_named_beside_one_that_is(bench: Bench) -> None:
+    lora = {"rank": 2, "alpha": 4.0, "layers": ["query", "valeu"]}
+    with pytest.raises(ValueError, match=r"lora\.layers: .*'valeu'; this model has .*query, value"):
+        train_here(bench.job("misspelt", lora=lora))
+
+
 def test_two_processes_train_as_one_does(bench: Bench, undisturbed: Trained) -> None:
     job = bench.job("two")
     script = bench.folder / "as_one.py"

@@ -16,7 +16,7 @@ from tests.spies import Platform
 
 CORPUS = "words"
 TRAINING = Training(
-    negatives=0, min_pairs=1, steps=1, batch_size=1, learning_rate=1e-5, warmup_ratio=0,
+    negatives=0, min_pairs=1, steps=1, batch_size=2, learning_rate=1e-5, warmup_ratio=0,
     scale=20, max_tokens=8, seed=1, save_steps=1,
 )  # fmt: skip
 ELSEWHERE = TRAINING.model_copy(
@@ -48,7 +48,7 @@ class Bench:
     def train(self, job: TrainingJob) -> TrainingResult:
         self.jobs.append(job)
         write_checkpoint(job.output)
-        return TrainingResult(1, 1, "cpu", ((1, 0.5),), 0.1)
+        return TrainingResult(1, 1, "cpu", "float32", ((1, 0.5),), 0.1)
 
     def make(self, recipe: str, version: str, *, only_if_missing: bool = False) -> MadeCheckpoint:
         state = self.platform.state

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
         (("materialize", "--encoder", "gpt"), "minilm"),
         (("materialize", "--select", "nonsense(("), "--select 'nonsense((' is no selection"),
         (("materialize", "--select", "key:nonsense"), "--select 'key:nonsense' selects no asset"),
+        (("materialize", "--select", "checkpoint"), "--select 'checkpoint' is no selection"),
         (("ingest", "/nowhere", "--corpus", "docs"), "no folder"),
         (("ingest", ".", "--corpus", "Über/uns"), "lower-case letters"),
     ],
@@ -49,6 +52,23 @@ def test_unusable_arguments_end_with_2_and_say_what_is_wrong(
     assert status == 2
     assert said in err
     assert not out
+
+
+def test_a_wrong_recipe_is_one_line_whatever_the_command(home: Path) -> None:
+    home.mkdir()
+    wrong = home / "recipes.toml"
+    wrong.write_text('[mine]\nbase = "all-MiniLM-L6-v2"\nepochs = 2\n')
+    begin = (
+        "from pathlib import Path; from platform_assets.checkpoints import recipes; "
+        f"recipes.RECIPES = Path({str(wrong)!r}); "
+        "from platform_assets.cli import main; main(['status'])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", begin], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("lakeloom: recipes.toml: recipe 'mine': epochs: ")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["search", "trace", "rollback"])

@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 from resources.encoding.checkpoint import read_checkpoint
 from tests.checkpoints import (
     CONFIG,
+    HIDDEN,
     MAX_TOKENS,
     OWN,
     POSITIONS,
@@ -82,6 +83,13 @@ def test_texts_are_no_longer_than_the_positions(folder: Path) -> None:
         (lambda folder: (folder / "pytorch_model.bin").write_bytes(b"x"), "pickle"),
         (lambda folder: (folder / "1_Pooling/head.pkl").write_bytes(b"x"), "pickle"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"\x80\x04pickle"), "whatever"),
+        (file("config.json", CONFIG | {"hidden_size": 2 * HIDDEN}), "is for 16.*hidden_size = 32"),
+        (file("config.json", CONFIG | {"max_position_embeddings": 99}), "position.* is for 32, "),
+        (
+            lambda folder: save_file({}, folder / "model.safetensors"),
+            "word_embeddings.weight is missing",
+        ),
         (lambda folder: (folder / "modules.json").unlink(), "modules.json is missing"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
         (file("config.json", CONFIG | {"model_type": "mpnet"}), "model_type.*'bert'"),

@@ -11,13 +11,11 @@ from resources.encoding import openvino, waves
 from resources.encoding.openvino import OpenVinoBackend, OpenVinoEncoder
 from resources.settings import UsageError
 from tests.checkpoints import (
-    CONFIG,
     HIDDEN,
     MAX_TOKENS,
     sentences,
     weights,
     write_checkpoint,
-    write_json,
 )
 
 
@@ -120,7 +118,9 @@ def test_missing_tensor_is_named(folder: Path) -> None:
 
 
 def test_weights_that_do_not_fit_the_shape_are_refused(folder: Path) -> None:
-    write_json(folder / "config.json", CONFIG | {"hidden_size": HIDDEN * 2})
+    wide = np.zeros((HIDDEN, 2 * HIDDEN), np.float32)
+    changed = weights() | {"encoder.layer.0.attention.self.query.weight": wide}
+    save_file(changed, folder / "model.safetensors")
     with pytest.raises(ValueError, match=r"does not fit the config\.json"):
         OpenVinoBackend("f32").load(folder)
 

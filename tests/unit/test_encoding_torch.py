@@ -14,13 +14,11 @@ from resources.encoding.openvino import OpenVinoBackend
 from resources.encoding.torch import TorchBackend
 from resources.settings import UsageError
 from tests.checkpoints import (
-    CONFIG,
     HIDDEN,
     MAX_TOKENS,
     sentences,
     weights,
     write_checkpoint,
-    write_json,
 )
 
 
@@ -86,7 +84,9 @@ def test_missing_tensor_is_named_and_not_made_up(folder: Path) -> None:
 
 
 def test_weights_that_do_not_fit_the_shape_are_refused(folder: Path) -> None:
-    write_json(folder / "config.json", CONFIG | {"hidden_size": HIDDEN * 2})
+    wide = np.zeros((HIDDEN, 2 * HIDDEN), np.float32)
+    changed = weights() | {"encoder.layer.0.attention.self.query.weight": wide}
+    save_file(changed, folder / "model.safetensors")
     with pytest.raises(ValueError, match=r"do not fit its config\.json"):
         TorchBackend(gpu=False).load(folder)
 

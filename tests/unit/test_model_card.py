@@ -11,7 +11,7 @@ from resources.model_hub import ModelCard, Origin
 
 PAIRS = Record("training_pairs", "docs", "4711", "d" * 64, 3, "1")
 TRAINING = Training(
-    corpora=("docs",), negatives=0, min_pairs=1, steps=1, batch_size=1, learning_rate=1e-5,
+    corpora=("docs",), negatives=0, min_pairs=1, steps=1, batch_size=2, learning_rate=1e-5,
     warmup_ratio=0, scale=20, max_tokens=8, seed=1, save_steps=1,
 )  # fmt: skip
 GOOD, BAD = {"q1": 1.0, "q2": 0.5}, {"q1": 0.0, "q2": 0.0}

@@ -87,10 +87,13 @@ def test_without_a_common_test_query_nothing_is_promoted() -> None:
     assert not verdict({})[0]
 
 
-def test_the_first_encoder_has_no_opponent() -> None:
-    promote, why = verdict({}, None)
+def test_the_first_encoder_has_no_opponent_but_must_be_measured() -> None:
+    promote, why = verdict({"stdlib/q0": 0.1}, None)
     assert promote
-    assert why.startswith("the first encoder in the registry")
+    assert why.startswith("the first encoder measured")
+    promote, why = verdict({}, None)
+    assert not promote
+    assert why.startswith("it answered no test query")
 
 
 def test_what_a_champion_was_measured_at_is_kept(tmp_path: Path) -> None:

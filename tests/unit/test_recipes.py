@@ -90,7 +90,14 @@ memory = "32Gi"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TRAINED + 'engine = "horse://"\n', "training.engine: .*begin it with accelerate://"),
+        (TRAINED + 'engine = "horse://"\n', "training.engine: .*error, 'horse:' names no known"),
+        (TRAINED + "epochs = inf\n", "training.epochs: .*finite"),
+        (TRAINED.replace("scale = 20", "scale = nan"), "training.scale: "),
+        (TRAINED.replace('["packages"]', '"packages"'), r'corpora: .*"all", or .*: \["packages"\]'),
+        (
+            TRAINED.replace("batch_size = 4", "batch_size = 1").replace("es = 2", "es = 0"),
+            "training: .*nothing but its answer",
+        ),
         (TRAINED + 'engine = "ray://?worker=2"\n', "training.engine: .*worker: Extra inputs"),
         (TRAINED + "resources = { gpu = 1 }\n", "training.resources.gpu: Extra inputs"),
         (TRAINED + 'resources = { memory = "3 GB" }\n', "training.resources.memory: .*pattern"),
@@ -115,6 +122,16 @@ memory = "32Gi"
 def test_wrong_recipe_names_recipe_and_field(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_recipes(write(tmp_path, text))
+
+
+def test_a_corpus_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    training = load_recipes(write(tmp_path, TRAINED))["tuned"].training
+    assert training is not None
+    assert training.fault({"packages", "stdlib"}) is None
+    assert training.fault({"stdlib"}) == "recipes.toml names no corpus of this lake: packages"
+    everything = load_recipes(write(tmp_path, TRAINED.replace('["packages"]', '"all"')))
+    assert everything["tuned"].training is not None
+    assert everything["tuned"].training.fault(set()) is None
 
 
 def test_the_recipe_in_the_docs_can_be_used(tmp_path: Path) -> None:

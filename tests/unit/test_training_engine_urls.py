@@ -83,7 +83,7 @@ class Named:
 
     def train(self, job: TrainingJob, context: Any, heard: Heard = unheard) -> TrainingResult:
         del job, context, heard
-        return TrainingResult(1, 1, self._name, (), 0)
+        return TrainingResult(1, 1, self._name, "float32", (), 0)
 
 
 def test_the_recipes_engine_wins_over_the_setting() -> None:

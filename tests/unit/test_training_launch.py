@@ -28,6 +28,11 @@ def test_a_failed_command_says_its_last_words_and_leaves_no_process() -> None:
     )
 
 
+def test_a_command_that_was_killed_says_what_that_may_mean() -> None:
+    with pytest.raises(dg.Failure, match=r"status -9: .*lower micro_batch.*; its last output:"):
+        run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], os.environ)
+
+
 def test_last_words_hold_no_secret() -> None:
     words = "import os; print('with', os.environ['AWS_SECRET_ACCESS_KEY']); raise SystemExit(1)"
     told = {**os.environ, "AWS_SECRET_ACCESS_KEY": "wJalr/K7"}

@@ -20,10 +20,10 @@ _LEVELS = 1 << 16
 def quick_dropout(device: torch.device) -> AbstractContextManager[object]:
     """Within, dropout on a processor takes sixteen random bits a number.
 
-    For each number torch draws 64 bits, on one core, which took a sixth of a training's time. The
-    share dropped is off by a hundred-thousandth at most, and what stays is scaled accordingly
-    (Srivastava et al. 2014). Random numbers come from torch's generator as before. A GPU has its
-    own way, which is left alone.
+    torch draws 64 bits for each, which took a sixth of a training's time. The share dropped is off
+    by a hundred-thousandth at most, and what stays is scaled accordingly (Srivastava et al. 2014).
+    Random numbers come from torch's generator as before. A GPU has its own way, which is left
+    alone.
     """
     return _QuickDropout() if device.type == "cpu" else nullcontext()
 

@@ -161,7 +161,7 @@ class Run:
             OutOfMemoryError: memory runs out even with one text at a time.
         """
         self._log(
-            f"training on {self.accelerator.device} in {self.accelerator.mixed_precision}: "
+            f"training on {self.accelerator.device} in {self._precision()}: "
             f"steps {self._done + 1} to {self.total}"
         )
         losses, self._since = self._losses, time.monotonic()
@@ -199,6 +199,11 @@ class Run:
         self._log(f"step {step}/{self.total} loss {loss:.4f} {speed:.1f} texts/s")
         self._since, self._texts = time.monotonic(), 0
 
+    def _precision(self) -> str:
+        """What is computed in, by its name in a recipe."""
+        mixed: str = self.accelerator.mixed_precision
+        return "float32" if mixed == "no" else mixed
+
     def save(self) -> None:
         """Save model, optimizer, schedule, losses and random states; complete or not at all."""
         step = len(self._losses)
@@ -220,6 +225,7 @@ class Run:
             steps=self.total - self._done,
             world_size=self.accelerator.num_processes,
             device=str(self.accelerator.device),
+            precision=self._precision(),
             losses=tuple(enumerate(self._losses, start=1)),
             seconds=time.monotonic() - started,
             metrics=metrics or {},
