@@ -194,7 +194,7 @@ def ours_trained(
     job = TrainingJob(base, folder / "pairs.parquet", folder / "out", folder / "state", settings)
 
     def heard(message: str) -> None:
-        if message.startswith("step "):
+        if " loss " in message:
             turn()
 
     with torch.profiler.profile() if options.profile else nullcontext() as profile:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,34 +73,47 @@ def in_turn(sides: Mapping[str, Side]) -> list[Speed]:
     compile and warm up.
 
     Raises:
-        EOFError: a side's process ended before its work; its own error is on stderr.
+        RuntimeError: a side's process ended before its work; its own error is on stderr.
     """
     context = get_context("spawn")
     lines: dict[str, Connection] = {}
     seconds = dict.fromkeys(sides, 0.0)
     done: dict[str, Done] = {}
     with ExitStack() as stack:
+        processes = []
         for name, side in sides.items():
             lines[name], its = context.Pipe()
-            process = context.Process(target=_work, args=(side, its), daemon=True)
+            process = context.Process(target=_work, args=(side, its), name=name, daemon=True)
             process.start()
             its.close()
+            processes.append(process)
+            stack.callback(process.join)
             stack.callback(process.terminate)
-            print(f"{name}: first stretch done after {lines[name].recv():.0f} s")
+            print(f"{name}: first stretch done after {_stretch(name, lines[name]):.0f} s")
         while len(done) < len(sides):
-            for name, line in lines.items():
-                if name not in done:
-                    line.send("go on")
-                    told = line.recv()
-                    if isinstance(told, Done):
-                        done[name] = told
-                    else:
-                        seconds[name] += told
+            for name in [name for name in sides if name not in done]:
+                told = _stretch(name, lines[name])
+                if isinstance(told, Done):
+                    done[name] = told
+                else:
+                    seconds[name] += told
+        for process in processes:
+            process.join()
     return [Speed(name, done[name].texts, done[name].tokens, seconds[name]) for name in sides]
+
+
+def _stretch(name: str, line: Connection) -> Any:
+    """Let a side do a stretch: its seconds, or what it did in all if it was at its end."""
+    try:
+        line.send("go on")
+        return line.recv()
+    except (EOFError, OSError) as error:
+        raise RuntimeError(f"{name} ended before its work") from error
 
 
 def _work(side: Side, line: Connection) -> None:
     """A side's process: tells the seconds of each stretch, in the end what it did."""
+    line.recv()
     start = clock()
 
     def turn() -> None:

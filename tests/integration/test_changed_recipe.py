@@ -77,7 +77,8 @@ def test_a_misspelt_corpus_leaves_the_checkpoint_as_it_was(
     platform.write(CORPUS, "tide.md", "# The tide table\n\nMind the tide.\n")
     platform.materialize(CORPUS, encoders=["minilm-tuned"], select="+key:checkpoints")
     before = platform.state.ledger.require("checkpoints", "minilm-tuned")
-    edited.write_text(edited.read_text().replace('corpora = "all"', 'corpora = ["harbuor"]'))
+    misspelt = edited.read_text().replace("negatives", 'corpora = ["harbuor"]\nnegatives')
+    edited.write_text(misspelt)
     answer = platform.answer(CORPUS, encoders=["minilm-tuned"], select="key:checkpoints")
     [row] = answer["assets"]
     assert "names no corpus of this lake: harbuor" in row["failed"]

@@ -138,16 +138,6 @@ def test_fewer_activations_give_the_same_gradients(
     )
 
 
-def test_dropout_draws_no_number_from_torchs_slow_source(bench: Bench) -> None:
-    import torch
-
-    with torch.profiler.profile() as profile:
-        train_here(bench.job("quick", dropout=0.3, steps=1))
-    done = {each.key for each in profile.key_averages()}
-    assert "aten::random_" in done
-    assert "aten::bernoulli_" not in done
-
-
 def test_dropout_is_the_same_when_texts_are_encoded_twice(bench: Bench) -> None:
     import torch
 

@@ -24,7 +24,6 @@ from resources.training import TrainingJob, TrainingResult
 from resources.training.folders import StateFolder
 from resources.training.hyperparameters import Stepping
 from resources.training.progress import Stepped
-from resources.training.stepping.dropout import quick_dropout
 from resources.training.stepping.memory import Memory
 from resources.training.stepping.processes import is_sharded
 
@@ -33,7 +32,7 @@ _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with
 _PROGRESS = "progress.json"
 """What a saved state tells beside weights, optimizer and random numbers. States travel through the
 lake, and what accelerate would make of it, a pickle, can run anything when it is read."""
-_FORM = 3
+_FORM = 2
 _VERSIONS = ("torch", "transformers", "accelerate", "peft")
 """What decides how a state is laid out: a state of another form or version is not taken up."""
 _NORM = 1.0
@@ -175,8 +174,7 @@ class Run:
     def step(self, lesson: Lesson) -> None:
         """Do the next step; now and then log progress and save the state."""
         step = len(self._losses)
-        with quick_dropout(self.accelerator.device):
-            learned = lesson.learn(step)
+        learned = lesson.learn(step)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), _NORM)
         if not math.isfinite(learned.loss):
             raise _no_number("loss", step, lesson)
