@@ -47,7 +47,7 @@ def _tokenizer(hub: ModelHub, base: str, recipes: Sequence[str]) -> Tokenizer:
     except Exception as error:
         raise RuntimeError(
             f"a chunk fits the encoders of all recipes, and the base of {', '.join(recipes)} "
-            f"cannot be used: correct or remove that in recipes.toml. {error}"
+            f"(recipes.toml) cannot be brought: {error}"
         ) from error
 
 

@@ -93,7 +93,5 @@ def test_a_base_that_cannot_be_brought_names_its_recipe(
     platform.write(CORPUS, "tide.md", "# The tide table\n\nMind the tide.\n")
     answer = platform.answer(CORPUS, encoders=["minilm"], select="+key:chunks")
     failed = {row["asset"]: row["failed"] for row in answer["assets"]}
-    assert "the base of other cannot be used: correct or remove that in recipes.toml" in str(
-        failed["chunks"]
-    )
+    assert "the base of other (recipes.toml) cannot be brought: " in str(failed["chunks"])
     assert "no-such-model" in str(failed["chunks"])
