@@ -1,5 +1,6 @@
 """Work is proportional to the change: every call is counted, nothing is timed."""
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -301,10 +302,16 @@ def test_status_names_what_was_uploaded_since(facts: Facts) -> None:
     assert facts.stale() == [manifest]
 
 
+class OtherBackend(OpenVinoBackend):
+    """Another encoder digest, whatever the processor computes in."""
+
+    def digest(self, model_dir: Path) -> str:
+        return super().digest(model_dir)[::-1]
+
+
 def test_another_encoder_redoes_its_own_partitions_alone(facts: Facts) -> None:
     state = facts.platform.state
-    backend = OpenVinoBackend("f32")  # another precision is another encoder digest
-    store = CheckpointStore(state.lake, state.settings.cache / "checkpoints", backend)
+    store = CheckpointStore(state.lake, state.settings.cache / "checkpoints", OtherBackend())
     facts.platform.materialize(facts.corpus, encoders=["minilm-tuned"], select=TO_SEARCH)
     tuned = state.ledger.require("embeddings", f"{facts.corpus}|minilm-tuned")
     before = state.ledger.require("embeddings", f"{facts.corpus}|minilm")
