@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from platform_assets.cli import main
+from platform_assets.commands import printing
 from platform_assets.commands.state import State
 from platform_assets.provenance import Record
 from resources.settings import Settings
@@ -123,6 +124,24 @@ def test_status_is_one_json_document(capsys: pytest.CaptureFixture[str], tmp_pat
     assert status == 0
     assert (corpus["objects"], corpus["documents"], corpus["published"]) == (0, 0, None)
     assert corpus["encoders"]["minilm"]["ndcg@10"] == {"dense": None, "hybrid": None}
+
+
+def test_what_is_stale_for_every_corpus_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = dict.fromkeys(("objects", "documents", "rejected", "chunks"), 0)
+    stale = ["checkpoints [tuned]"]
+    why = {"why_stale": {"checkpoints [tuned]": "its recipe has changed since"}}
+    empty = {**counts, **why, "published": None, "rejections": {}, "encoders": {}}
+    corpora = {
+        "birds": {**empty, "stale": ["chunks [birds]", *stale]},
+        "trees": {**empty, "stale": ["chunks [trees]", *stale]},
+    }
+    printing.status({"corpora": corpora})
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("stale")]
+    assert said == [
+        "stale chunks [birds]",
+        "stale checkpoints [tuned]: its recipe has changed since",
+        "stale chunks [trees]",
+    ]
 
 
 @pytest.mark.parametrize(
