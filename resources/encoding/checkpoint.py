@@ -191,7 +191,7 @@ def _modules(model_dir: Path) -> tuple[Path, Path]:
 
 
 def _check_weights(path: Path, shape: BertShape) -> None:
-    """See that the weights are what their name says, and of the configuration's width."""
+    """See that the weights are what their name says, and of the sizes in config.json."""
     from safetensors import SafetensorError, safe_open
 
     try:
